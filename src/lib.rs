@@ -1,0 +1,21 @@
+//! Understudy disguises people in film so that they can speak without being hunted.
+//!
+//! ```text
+//! video ─► media ─► vision ─► plan ─► treat ─► media ─► video
+//!          decode   faces →   who      swap │    encode
+//!                   tracks    becomes  redact        └─► verify ─► report
+//! audio ─► media ───────────► whom ─► voice ─► media
+//! ```
+//!
+//! Two passes with a file between: `plan` is the seam. No frame reaches the encoder unless
+//! [`treat`] made a `ClearedFrame` of it, and no sound unless [`voice`] made a `ClearedAudio`.
+
+pub mod audio;
+pub mod error;
+pub mod geom;
+pub mod image;
+pub mod treat;
+pub mod units;
+pub mod voice;
+
+pub use error::{Error, Result};

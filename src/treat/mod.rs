@@ -1,0 +1,5 @@
+//! Applies a plan to frames. Sole maker of [`ClearedFrame`].
+
+mod cleared;
+
+pub use cleared::ClearedFrame;

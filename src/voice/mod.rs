@@ -1,0 +1,5 @@
+//! Voice disguise. Sole maker of [`ClearedAudio`].
+
+mod cleared;
+
+pub use cleared::ClearedAudio;
