@@ -12,8 +12,10 @@
 
 pub mod audio;
 pub mod error;
+pub mod files;
 pub mod geom;
 pub mod image;
+pub mod plan;
 pub mod treat;
 pub mod units;
 pub mod voice;

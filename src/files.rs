@@ -1,0 +1,146 @@
+//! Files that appear whole or not at all.
+
+use crate::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Path of the part file for a final name: the same folder, hidden, ending in `.part`.
+#[must_use]
+pub fn part_path(path: &Path) -> PathBuf {
+    let name = path.file_name().map_or_else(|| "out".into(), |n| n.to_string_lossy().into_owned());
+    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+}
+
+/// Options that create a file readable by its owner only.
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Writes a small private file (0600) through a part file, fsync and rename.
+///
+/// # Errors
+/// `Io`; nothing is left under either name.
+pub fn write_private(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let part = part_path(path);
+    let result = (|| {
+        let mut file = private_options().open(&part)?;
+        {
+            let mut buffered = std::io::BufWriter::new(&mut file);
+            fill(&mut buffered)?;
+            buffered.flush()?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&part, path)?;
+        sync_folder(path)
+    })();
+    result.map_err(|e| {
+        remove_quietly(&part);
+        Error::io("cannot write", path, e)
+    })
+}
+
+/// Publishes a finished part file: fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// `Io`; the part file is then still there.
+pub fn publish(part: &Path, path: &Path) -> Result<()> {
+    (|| {
+        File::open(part)?.sync_all()?;
+        std::fs::rename(part, path)?;
+        sync_folder(path)
+    })()
+    .map_err(|e| Error::io("cannot finish the output", path, e))
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+/// Removes a file that may not be there.
+pub fn remove_quietly(path: &Path) {
+    if let Err(e) = std::fs::remove_file(path)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("cannot remove a temporary file: {e}");
+    }
+}
+
+/// A part file that is removed unless it is published.
+#[derive(Debug)]
+pub struct PartFile {
+    part: PathBuf,
+    path: PathBuf,
+    done: bool,
+}
+
+impl PartFile {
+    /// A part file for the final name `path`. The folder must exist and be writable.
+    ///
+    /// # Errors
+    /// `Io` if the part file cannot be created there.
+    pub fn create(path: &Path) -> Result<Self> {
+        let part = part_path(path);
+        private_options().open(&part).map_err(|e| Error::io("cannot write into the output folder", path, e))?;
+        Ok(PartFile { part, path: path.to_owned(), done: false })
+    }
+
+    /// Where to write.
+    #[must_use]
+    pub fn part(&self) -> &Path {
+        &self.part
+    }
+
+    /// Gives the file its final name.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn publish(mut self) -> Result<()> {
+        publish(&self.part, &self.path)?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.done {
+            remove_quietly(&self.part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpublished_part_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("film.mp4");
+        drop(PartFile::create(&path).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let part = PartFile::create(&path).unwrap();
+        std::fs::write(part.part(), b"x").unwrap();
+        part.publish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("plan");
+        let failed = write_private(&path, |_| Err(std::io::Error::other("disk full")));
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,457 @@
+//! The cast file: hand-edited TOML that says who becomes whom.
+
+use super::parse_timecode;
+use crate::{Error, Result};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// Most bytes of a cast file.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What to do with a face.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaceChoice {
+    /// The face stays as filmed. Only ever by explicit choice.
+    Keep,
+    /// A double takes its place. `None` means a fitting shipped one.
+    Swap {
+        /// Name of the double.
+        double: Option<String>,
+        /// Visible soft edge, 0 (none) to 1.
+        halo: Option<f32>,
+    },
+    /// Irreversible low-resolution average, then blur.
+    Blur,
+    /// Irreversible coarse cells.
+    Mosaic,
+    /// A flat shape over the head.
+    Solid,
+    /// A dark shape over head and shoulders.
+    Silhouette,
+}
+
+/// What to do with a voice.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoiceChoice {
+    /// `pseudo`, `whisper`, `silence` or `keep`.
+    #[serde(default = "pseudo")]
+    pub style: String,
+    /// Audio channel (from 1) that carries this person alone.
+    #[serde(default)]
+    pub channel: Option<usize>,
+    /// Times in which this person speaks, as pairs of timecodes.
+    #[serde(default)]
+    pub times: Vec<(String, String)>,
+}
+
+fn pseudo() -> String {
+    "pseudo".into()
+}
+
+/// A veil that dissolves: from `at` the face is faded in over `over` and then kept.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reveal {
+    /// When the dissolve begins, a timecode.
+    pub at: String,
+    /// How long it takes.
+    pub over: String,
+    /// Who consented, when and how. Must not be empty.
+    pub consent: String,
+}
+
+/// One `[[person]]`.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonCast {
+    /// Name used in reports. Never the real name.
+    pub alias: Spanned<String>,
+    /// Track numbers of the plan.
+    #[serde(default)]
+    pub tracks: Vec<Spanned<u32>>,
+    /// Person numbers of the plan.
+    #[serde(default)]
+    pub people: Vec<Spanned<u32>>,
+    /// Pictures of the person; every track that resembles them belongs to this entry.
+    #[serde(default)]
+    pub refs: Vec<Spanned<String>>,
+    /// What happens to the face. Default: swap with a fitting double.
+    #[serde(default)]
+    pub face: Option<Spanned<FaceChoice>>,
+    /// What happens to the voice. Default: pseudo-speaker.
+    #[serde(default, deserialize_with = "voice_or_word")]
+    pub voice: Option<VoiceChoice>,
+    /// When the veil dissolves.
+    #[serde(default)]
+    pub reveal: Option<Spanned<Reveal>>,
+}
+
+/// What happens to a region that is no face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Irreversible low-resolution average, then blur.
+    Blur,
+    /// Coarse cells.
+    Mosaic,
+    /// Flat colour.
+    Solid,
+    /// Other hue, low detail.
+    Recolour,
+}
+
+/// A region that moves with a track.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follow {
+    /// Track number.
+    pub track: Spanned<u32>,
+    /// Left, top, right, bottom in units of the face box, (0, 0) its top-left corner and (1, 1) its bottom-right.
+    #[serde(rename = "box")]
+    pub rect: [f32; 4],
+}
+
+/// One `[[region]]`: a jacket, a sign, a screen.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// What happens to it.
+    pub effect: Effect,
+    /// A box that moves with a face.
+    #[serde(default)]
+    pub follow: Option<Follow>,
+    /// A fixed box: left, top, right, bottom as fractions of the frame.
+    #[serde(default, rename = "box")]
+    pub rect: Option<[f32; 4]>,
+    /// When it begins. Default: the start of the film.
+    #[serde(default)]
+    pub from: Option<Spanned<String>>,
+    /// When it ends. Default: the end of the film.
+    #[serde(default)]
+    pub to: Option<Spanned<String>>,
+}
+
+/// `[policy]`: what happens to everybody who is not listed.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy {
+    #[serde(default)]
+    unlisted: Option<Spanned<String>>,
+    #[serde(default)]
+    double: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CastText {
+    #[serde(default)]
+    policy: Option<Policy>,
+    #[serde(default)]
+    person: Vec<PersonCast>,
+    #[serde(default)]
+    region: Vec<Region>,
+}
+
+/// A cast, checked as far as it can be without a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Cast {
+    /// What happens to unlisted faces. Never `Keep`.
+    pub unlisted: Option<FaceChoice>,
+    /// Listed people, in the file's order.
+    pub people: Vec<PersonCast>,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Folder of the file; `refs` are relative to it.
+    pub folder: PathBuf,
+    text: String,
+    name: String,
+}
+
+impl Cast {
+    /// Reads and checks a cast file.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be read; `Plan` naming line and key if it is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let io = |e| Error::io("cannot read the cast", path, e);
+        if std::fs::metadata(path).map_err(io)?.len() > MOST_BYTES {
+            return Err(Error::Limit(format!("a cast file may have at most {MOST_BYTES} bytes: {}", path.display())));
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let name = path.file_name().map_or_else(|| "cast".into(), |n| n.to_string_lossy().into_owned());
+        let mut cast = Self::parse(&text, &name)?;
+        cast.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(cast)
+    }
+
+    /// Checks a cast given as text; `name` appears in errors.
+    ///
+    /// # Errors
+    /// `Plan` naming line and key.
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let parsed: CastText = toml::from_str(text).map_err(|e| {
+            let at = e.span().map_or(0, |s| s.start);
+            let message = e.message().replace('\n', " ");
+            Error::Plan(format!("{name}, line {}: {message}", line_of(text, at)))
+        })?;
+        let mut cast = Cast {
+            unlisted: None,
+            people: parsed.person,
+            regions: parsed.region,
+            folder: PathBuf::from("."),
+            text: text.to_owned(),
+            name: name.to_owned(),
+        };
+        if let Some(policy) = parsed.policy {
+            cast.unlisted = cast.policy(&policy)?;
+        }
+        cast.check()?;
+        Ok(cast)
+    }
+
+    /// An error that names the line of a byte offset.
+    pub(crate) fn error_at(&self, offset: usize, message: &str) -> Error {
+        Error::Plan(format!("{}, line {}: {message}", self.name, line_of(&self.text, offset)))
+    }
+
+    fn policy(&self, policy: &Policy) -> Result<Option<FaceChoice>> {
+        let double = policy.double.as_ref().map(|d| d.get_ref().clone()).filter(|d| d != "auto");
+        let Some(word) = &policy.unlisted else {
+            return Ok(double.map(|d| FaceChoice::Swap { double: Some(d), halo: None }));
+        };
+        let choice = match word.get_ref().as_str() {
+            "disguise" | "swap" => FaceChoice::Swap { double, halo: None },
+            "blur" => FaceChoice::Blur,
+            "mosaic" => FaceChoice::Mosaic,
+            "solid" => FaceChoice::Solid,
+            "silhouette" => FaceChoice::Silhouette,
+            other => {
+                let reason = if other == "keep" {
+                    "`unlisted` can never be \"keep\": list the people who stay visible".to_owned()
+                } else {
+                    format!("`unlisted` is \"{other}\"; use disguise, blur, mosaic, solid or silhouette")
+                };
+                return Err(self.error_at(word.span().start, &reason));
+            }
+        };
+        Ok(Some(choice))
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        for p in &self.people {
+            let at = p.alias.span().start;
+            if p.alias.get_ref().trim().is_empty() {
+                return Err(self.error_at(at, "`alias` is empty"));
+            }
+            if !seen.insert(p.alias.get_ref().clone()) {
+                return Err(self.error_at(at, "this `alias` stands twice: use one entry with all tracks"));
+            }
+            if p.tracks.is_empty() && p.refs.is_empty() && p.people.is_empty() && p.voice.is_none() {
+                return Err(self.error_at(at, "give `tracks`, `people` or `refs`, so that it is clear who is meant"));
+            }
+            if let Some(voice) = &p.voice {
+                self.check_voice(voice, at)?;
+            }
+            if let Some(r) = &p.reveal {
+                self.check_reveal(r)?;
+            }
+            if let Some(face) = &p.face
+                && let FaceChoice::Swap { halo: Some(h), .. } = face.get_ref()
+                && !(0.0..=1.0).contains(h)
+            {
+                return Err(self.error_at(face.span().start, "`halo` must be in 0..=1"));
+            }
+        }
+        for r in &self.regions {
+            self.check_region(r)?;
+        }
+        Ok(())
+    }
+
+    fn check_voice(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
+        if !["pseudo", "whisper", "silence", "keep"].contains(&voice.style.as_str()) {
+            let message = format!("voice `style` is \"{}\"; use pseudo, whisper, silence or keep", voice.style);
+            return Err(self.error_at(at, &message));
+        }
+        if voice.channel == Some(0) {
+            return Err(self.error_at(at, "voice `channel` counts from 1"));
+        }
+        for (a, b) in &voice.times {
+            match (parse_timecode(a), parse_timecode(b)) {
+                (Some(a), Some(b)) if a < b => {}
+                _ => return Err(self.error_at(at, &format!("voice `times` [\"{a}\", \"{b}\"] is no time range"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_reveal(&self, reveal: &Spanned<Reveal>) -> Result<()> {
+        let at = reveal.span().start;
+        let r = reveal.get_ref();
+        if r.consent.trim().len() < 3 {
+            return Err(self.error_at(at, "`reveal` needs `consent`: who agreed, when and how"));
+        }
+        match (parse_timecode(&r.at), parse_timecode(&r.over)) {
+            (Some(_), Some(over)) if over <= 60.0 => Ok(()),
+            _ => Err(self.error_at(at, "`reveal` needs `at = \"HH:MM:SS\"` and `over` of at most 60 s")),
+        }
+    }
+
+    fn check_region(&self, region: &Region) -> Result<()> {
+        let at = region.from.as_ref().map_or(0, |f| f.span().start);
+        let rect = match (&region.follow, &region.rect) {
+            (Some(f), None) => f.rect,
+            (None, Some(r)) => *r,
+            _ => return Err(self.error_at(at, "a `region` needs either `follow` or `box`")),
+        };
+        if rect.iter().any(|v| !v.is_finite() || v.abs() > 100.0) || rect[0] >= rect[2] || rect[1] >= rect[3] {
+            return Err(self.error_at(at, "a region's `box` is [left, top, right, bottom] with left < right, top < bottom"));
+        }
+        for t in [&region.from, &region.to].into_iter().flatten() {
+            if parse_timecode(t.get_ref()).is_none() {
+                return Err(self.error_at(t.span().start, "not a time: write \"HH:MM:SS\""));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+}
+
+const FACE_WORDS: &str = "swap, keep, blur, mosaic, solid or silhouette";
+
+fn face_word<E: de::Error>(word: &str) -> Result<FaceChoice, E> {
+    Ok(match word {
+        "keep" => FaceChoice::Keep,
+        "swap" => FaceChoice::Swap { double: None, halo: None },
+        "blur" => FaceChoice::Blur,
+        "mosaic" => FaceChoice::Mosaic,
+        "solid" => FaceChoice::Solid,
+        "silhouette" => FaceChoice::Silhouette,
+        other => return Err(E::custom(format!("`face` is \"{other}\"; use {FACE_WORDS}"))),
+    })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaceTable {
+    #[serde(default)]
+    style: Option<String>,
+    #[serde(default)]
+    double: Option<String>,
+    #[serde(default)]
+    halo: Option<f32>,
+}
+
+impl<'de> Deserialize<'de> for FaceChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Face;
+        impl<'de> Visitor<'de> for Face {
+            type Value = FaceChoice;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a word or a table such as { double = \"d07\", halo = 0.35 }")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<FaceChoice, E> {
+                face_word(word)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FaceChoice, A::Error> {
+                let t = FaceTable::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let swap = t.double.is_some() || t.halo.is_some();
+                match t.style.as_deref() {
+                    None | Some("swap") => {
+                        Ok(FaceChoice::Swap { double: t.double.filter(|d| d != "auto"), halo: t.halo })
+                    }
+                    Some(_) if swap => Err(de::Error::custom("`double` and `halo` belong to style \"swap\"")),
+                    Some(word) => face_word(word),
+                }
+            }
+        }
+        deserializer.deserialize_any(Face)
+    }
+}
+
+fn voice_or_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<VoiceChoice>, D::Error> {
+    struct Voice;
+    impl<'de> Visitor<'de> for Voice {
+        type Value = Option<VoiceChoice>;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a word or a table such as { style = \"pseudo\", channel = 1 }")
+        }
+        fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
+            Ok(Some(VoiceChoice { style: word.to_owned(), channel: None, times: vec![] }))
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            VoiceChoice::deserialize(de::value::MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Voice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[policy]
+unlisted = "disguise"
+double = "auto"
+
+[[person]]
+alias = "Witness 1"
+tracks = [3, 7]
+face = { double = "d07", halo = 0.35 }
+voice = { style = "pseudo", channel = 1 }
+reveal = { at = "01:12:03.100", over = "1.5s", consent = "signed 2019-10-01" }
+
+[[person]]
+alias = "Coordinator"
+refs = ["refs/coordinator/*.jpg"]
+face = "keep"
+voice = "keep"
+
+[[region]]
+effect = "recolour"
+follow = { track = 4, box = [-0.9, 1.1, 2.8, 3.0] }
+from = "00:12:01"
+to = "00:14:20"
+"#;
+
+    #[test]
+    fn reads_the_documented_example() {
+        let cast = Cast::parse(GOOD, "cast.toml").unwrap();
+        assert_eq!(cast.people.len(), 2);
+        assert_eq!(cast.regions.len(), 1);
+        let face = cast.people[0].face.as_ref().unwrap().get_ref();
+        assert_eq!(face, &FaceChoice::Swap { double: Some("d07".into()), halo: Some(0.35) });
+        assert_eq!(cast.people[1].voice.as_ref().unwrap().style, "keep");
+    }
+
+    #[test]
+    fn errors_name_line_and_key() {
+        let cases = [
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\nfce = \"keep\"\n", "line 4", "fce"),
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\nface = \"kep\"\n", "line 4", "kep"),
+            ("[policy]\nunlisted = \"keep\"\n", "line 2", "never"),
+            ("[[person]]\nalias = \"a\"\n", "line 2", "tracks"),
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\n[[person]]\nalias = \"a\"\ntracks = [2]\n", "line 5", "twice"),
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\", consent = \"\" }\n", "line 4", "consent"),
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\" }\n", "line 4", "consent"),
+            ("[[person]]\nalias = \"a\"\ntracks = [1]\nface = { double = \"x\", hal = 1 }\n", "line 4", "hal"),
+            ("[[region]]\neffect = \"melt\"\n", "line 2", "melt"),
+            ("[[person]\n", "line 1", ""),
+        ];
+        for (text, line, word) in cases {
+            let e = Cast::parse(text, "cast.toml").unwrap_err();
+            assert_eq!(e.exit_code(), 4);
+            let message = e.to_string();
+            assert!(message.contains(line) && message.contains(word), "{message} should name {line} and {word}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+}

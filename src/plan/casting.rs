@@ -1,0 +1,351 @@
+//! The cast resolved against a plan: exactly one treatment for every track.
+
+use super::{Cast, FaceChoice, Plan, parse_timecode};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Treatments that show no face at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedactStyle {
+    /// Irreversible low-resolution average, then blur.
+    Blur,
+    /// Irreversible coarse cells.
+    Mosaic,
+    /// A flat shape over the head.
+    Solid,
+    /// A dark shape over head and shoulders.
+    Silhouette,
+}
+
+/// What happens to a face.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaceTreatment {
+    /// Left as filmed; only by the cast.
+    Keep,
+    /// Replaced by the double of this name (`a+b` is the person between two doubles).
+    Swap {
+        /// Name of the double.
+        double: String,
+        /// Visible soft edge, 0..=1.
+        halo: f32,
+    },
+    /// Covered.
+    Redact(RedactStyle),
+}
+
+/// What happens to one track.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackTreatment {
+    /// The face.
+    pub face: FaceTreatment,
+    /// From this time (seconds) the veil dissolves over so many seconds, by recorded consent.
+    pub reveal: Option<(f64, f64)>,
+    /// Name for reports.
+    pub alias: String,
+}
+
+/// Visible edge of a swapped face unless the cast says otherwise.
+pub const DEFAULT_HALO: f32 = 0.0;
+
+/// One treatment for every track of a plan.
+#[derive(Debug, Clone)]
+pub struct Casting {
+    by_track: BTreeMap<u32, TrackTreatment>,
+}
+
+/// A double that can be chosen automatically.
+#[derive(Debug, Clone)]
+pub struct DoubleChoice {
+    /// Its name.
+    pub name: String,
+    /// Mean colour of its face, R'G'B' 0..=1.
+    pub tone: [f32; 3],
+}
+
+impl Casting {
+    /// Resolves a cast. `doubles` are those that may be used; `matched` gives the people (by number) whom the `refs`
+    /// of each cast entry were found to mean, in the cast's order.
+    ///
+    /// Every track gets a treatment; a track that no entry names is disguised.
+    ///
+    /// # Errors
+    /// `Plan` naming the line, for a track, person or double that does not exist, or a track claimed twice.
+    pub fn resolve(plan: &Plan, cast: &Cast, doubles: &[DoubleChoice], matched: &[Vec<u32>]) -> Result<Self> {
+        let mut claimed: BTreeMap<u32, usize> = BTreeMap::new();
+        for (i, entry) in cast.people.iter().enumerate() {
+            let mut claim = |track: u32, at: usize| match claimed.insert(track, i) {
+                Some(other) if other != i => Err(cast.error_at(
+                    at,
+                    &format!("track {track} already belongs to \"{}\"", cast.people[other].alias.get_ref()),
+                )),
+                _ => Ok(()),
+            };
+            for t in &entry.tracks {
+                if plan.track(*t.get_ref()).is_none() {
+                    let known = plan.tracks.len();
+                    let message = format!("track {} does not exist in the plan, which has {known} tracks", t.get_ref());
+                    return Err(cast.error_at(t.span().start, &message));
+                }
+                claim(*t.get_ref(), t.span().start)?;
+            }
+            for p in &entry.people {
+                let person = plan.person(*p.get_ref()).ok_or_else(|| {
+                    cast.error_at(p.span().start, &format!("person {} does not exist in the plan", p.get_ref()))
+                })?;
+                for t in &person.tracks {
+                    claim(*t, p.span().start)?;
+                }
+            }
+            for p in matched.get(i).into_iter().flatten() {
+                for t in plan.person(*p).into_iter().flat_map(|p| &p.tracks) {
+                    claim(*t, entry.alias.span().start)?;
+                }
+            }
+        }
+        for r in cast.regions.iter().filter_map(|r| r.follow.as_ref()) {
+            if plan.track(*r.track.get_ref()).is_none() {
+                let message = format!("track {} does not exist in the plan", r.track.get_ref());
+                return Err(cast.error_at(r.track.span().start, &message));
+            }
+        }
+        let mut chooser = Chooser::new(plan, cast, doubles, &claimed)?;
+        let mut by_track = BTreeMap::new();
+        for track in &plan.tracks {
+            by_track.insert(track.id, chooser.treatment(track, claimed.get(&track.id).copied())?);
+        }
+        Ok(Casting { by_track })
+    }
+
+    /// The treatment of a track. A number that is not in the plan is covered.
+    #[must_use]
+    pub fn treatment(&self, track: u32) -> TrackTreatment {
+        self.by_track.get(&track).cloned().unwrap_or(TrackTreatment {
+            face: FaceTreatment::Redact(RedactStyle::Solid),
+            reveal: None,
+            alias: String::new(),
+        })
+    }
+
+    /// All treatments by track number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &TrackTreatment)> {
+        self.by_track.iter().map(|(k, v)| (*k, v))
+    }
+
+    /// Names of all doubles used.
+    #[must_use]
+    pub fn doubles(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .by_track
+            .values()
+            .filter_map(|t| match &t.face {
+                FaceTreatment::Swap { double, .. } => Some(double.clone()),
+                _ => None,
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Gives each person (or cast entry) its own double.
+struct Chooser<'a> {
+    plan: &'a Plan,
+    cast: &'a Cast,
+    doubles: &'a [DoubleChoice],
+    used: Vec<String>,
+    by_person: BTreeMap<(bool, usize), String>,
+}
+
+impl<'a> Chooser<'a> {
+    fn new(
+        plan: &'a Plan,
+        cast: &'a Cast,
+        doubles: &'a [DoubleChoice],
+        claimed: &BTreeMap<u32, usize>,
+    ) -> Result<Self> {
+        let mut c = Chooser { plan, cast, doubles, used: Vec::new(), by_person: BTreeMap::new() };
+        for (i, entry) in cast.people.iter().enumerate() {
+            if let Some(face) = &entry.face
+                && let FaceChoice::Swap { double: Some(name), .. } = face.get_ref()
+            {
+                if !doubles.iter().any(|d| &d.name == name) {
+                    let message = format!("there is no double \"{name}\" (see `understudy double list`)");
+                    return Err(cast.error_at(face.span().start, &message));
+                }
+                if c.used.contains(name) {
+                    let message = format!("double \"{name}\" is cast twice: two people would look alike");
+                    return Err(cast.error_at(face.span().start, &message));
+                }
+                c.used.push(name.clone());
+                c.by_person.insert((true, i), name.clone());
+            }
+        }
+        // Those seen longest choose first, so that the leads get a shipped double rather than a blend.
+        let mut order: Vec<_> = plan.people.iter().collect();
+        order.sort_by_key(|p| (std::cmp::Reverse(p.frames), p.id));
+        for p in order {
+            let key = p.tracks.iter().find_map(|t| claimed.get(t)).map_or((false, p.id as usize), |i| (true, *i));
+            if !c.by_person.contains_key(&key)
+                && let Some(name) = c.pick(p.tone)
+            {
+                c.used.push(name.clone());
+                c.by_person.insert(key, name);
+            }
+        }
+        Ok(c)
+    }
+
+    /// The unused double of nearest skin tone; when all are used, an unused blend of two.
+    fn pick(&self, tone: [f32; 3]) -> Option<String> {
+        let gap = |a: [f32; 3]| a.iter().zip(tone).map(|(x, y)| (x - y).powi(2)).sum::<f32>();
+        let mut free: Vec<(f32, String)> = self
+            .doubles
+            .iter()
+            .filter(|d| !self.used.contains(&d.name))
+            .map(|d| (gap(d.tone), d.name.clone()))
+            .collect();
+        if free.is_empty() {
+            for (i, a) in self.doubles.iter().enumerate() {
+                for b in &self.doubles[i + 1..] {
+                    let name = format!("{}+{}", a.name, b.name);
+                    if !self.used.contains(&name) {
+                        let mid = [0, 1, 2].map(|k| (a.tone[k] + b.tone[k]) / 2.0);
+                        free.push((gap(mid), name));
+                    }
+                }
+            }
+        }
+        free.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        free.into_iter().next().map(|f| f.1)
+    }
+
+    fn treatment(&mut self, track: &super::PlanTrack, entry: Option<usize>) -> Result<TrackTreatment> {
+        let person = entry.map(|i| &self.cast.people[i]);
+        let choice = match person {
+            Some(p) => p.face.as_ref().map(|f| f.get_ref().clone()),
+            None => self.cast.unlisted.clone(),
+        };
+        let choice = choice.unwrap_or(FaceChoice::Swap { double: None, halo: None });
+        let face = match choice {
+            FaceChoice::Keep => FaceTreatment::Keep,
+            FaceChoice::Blur => FaceTreatment::Redact(RedactStyle::Blur),
+            FaceChoice::Mosaic => FaceTreatment::Redact(RedactStyle::Mosaic),
+            FaceChoice::Solid => FaceTreatment::Redact(RedactStyle::Solid),
+            FaceChoice::Silhouette => FaceTreatment::Redact(RedactStyle::Silhouette),
+            FaceChoice::Swap { double, halo } => {
+                let key = entry.map_or((false, track.person as usize), |i| (true, i));
+                match double.or_else(|| self.by_person.get(&key).cloned()) {
+                    Some(double) => FaceTreatment::Swap { double, halo: halo.unwrap_or(DEFAULT_HALO) },
+                    None => FaceTreatment::Redact(RedactStyle::Solid), // more people than invented faces
+                }
+            }
+        };
+        let reveal = match person.and_then(|p| p.reveal.as_ref()) {
+            None => None,
+            Some(r) => {
+                let times = (parse_timecode(&r.get_ref().at), parse_timecode(&r.get_ref().over));
+                let (Some(at), Some(over)) = times else {
+                    return Err(Error::Plan("a `reveal` without times".into()));
+                };
+                Some((at, over))
+            }
+        };
+        let alias = person.map_or_else(|| format!("Person {}", track.person), |p| p.alias.get_ref().clone());
+        debug_assert!(self.plan.person(track.person).is_some());
+        Ok(TrackTreatment { face, reveal, alias })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::*;
+    use crate::units::{FrameIndex, TimeBase};
+
+    fn plan(people: &[&[u32]]) -> Plan {
+        let mut tracks = vec![];
+        let mut list = vec![];
+        for (i, ids) in people.iter().enumerate() {
+            for t in *ids {
+                tracks.push(PlanTrack {
+                    id: *t,
+                    person: i as u32,
+                    first: FrameIndex(0),
+                    end: FrameIndex(1),
+                    confirmed: true,
+                    max_score: 1.0,
+                    width_px: 50.0,
+                    blocks: vec![],
+                });
+            }
+            let tone = [0.1 * i as f32; 3];
+            list.push(PlanPerson { id: i as u32, tracks: ids.to_vec(), embedding: vec![], tone, frames: 1 });
+        }
+        Plan {
+            version: PLAN_VERSION,
+            source_path: String::new(),
+            source: SourceFingerprint { bytes: 0, sha256: String::new() },
+            video: VideoSummary {
+                width: 1,
+                height: 1,
+                frames: 1,
+                fps: 25.0,
+                time_base: TimeBase::new(1, 25).unwrap(),
+                start: 0,
+            },
+            recall: String::new(),
+            models: vec![],
+            cuts: vec![],
+            tracks,
+            people: list,
+            findings: vec![],
+            salvaged: false,
+        }
+    }
+
+    fn doubles(n: usize) -> Vec<DoubleChoice> {
+        (0..n).map(|i| DoubleChoice { name: format!("d{i:02}"), tone: [0.1 * i as f32; 3] }).collect()
+    }
+
+    #[test]
+    fn everybody_unlisted_is_disguised_and_nobody_shares_a_double() {
+        let plan = plan(&[&[1, 2], &[3], &[4], &[5], &[6], &[7]]);
+        let casting = Casting::resolve(&plan, &Cast::default(), &doubles(3), &[]).unwrap();
+        let name = |t| match casting.treatment(t).face {
+            FaceTreatment::Swap { double, .. } => double,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(1), name(2));
+        let mut all: Vec<_> = [1, 3, 4, 5, 6, 7].into_iter().map(name).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 6, "3 doubles and 3 blends");
+    }
+
+    #[test]
+    fn a_track_that_does_not_exist_is_named_with_its_line() {
+        let cast = Cast::parse("[[person]]\nalias = \"W\"\ntracks = [1, 99]\nface = \"keep\"\n", "c.toml").unwrap();
+        let e = Casting::resolve(&plan(&[&[1]]), &cast, &doubles(2), &[]).unwrap_err().to_string();
+        assert!(e.contains("line 3") && e.contains("99"), "{e}");
+    }
+
+    #[test]
+    fn a_double_cast_twice_is_refused() {
+        let text = "[[person]]\nalias = \"A\"\ntracks = [1]\nface = { double = \"d01\" }\n\
+                    [[person]]\nalias = \"B\"\ntracks = [3]\nface = { double = \"d01\" }\n";
+        let cast = Cast::parse(text, "c.toml").unwrap();
+        let e = Casting::resolve(&plan(&[&[1], &[3]]), &cast, &doubles(2), &[]).unwrap_err().to_string();
+        assert!(e.contains("twice") && e.contains("line 8"), "{e}");
+    }
+
+    #[test]
+    fn keep_holds_only_for_the_tracks_named() {
+        let cast = Cast::parse("[[person]]\nalias = \"A\"\ntracks = [1]\nface = \"keep\"\n", "c").unwrap();
+        let casting = Casting::resolve(&plan(&[&[1, 2], &[3]]), &cast, &doubles(2), &[]).unwrap();
+        assert_eq!(casting.treatment(1).face, FaceTreatment::Keep);
+        assert_ne!(casting.treatment(2).face, FaceTreatment::Keep);
+        assert_ne!(casting.treatment(3).face, FaceTreatment::Keep);
+        assert_eq!(casting.treatment(77).face, FaceTreatment::Redact(RedactStyle::Solid));
+    }
+}

@@ -1,0 +1,183 @@
+//! The plan on disk: a magic word, a version, then zstd-compressed CBOR. Readable by its owner only.
+
+use super::{PLAN_VERSION, Plan};
+use crate::{Error, Result};
+use std::io::{Read, Write};
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"UNDRPLAN";
+
+/// Bounds on what a plan may hold, so that a hostile file cannot exhaust memory.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanLimits {
+    /// Most bytes of the file after decompression.
+    pub bytes: u64,
+    /// Most tracks.
+    pub tracks: usize,
+    /// Most frames of the film.
+    pub frames: u64,
+}
+
+impl Default for PlanLimits {
+    fn default() -> Self {
+        PlanLimits { bytes: 2 << 30, tracks: 200_000, frames: 20_000_000 }
+    }
+}
+
+/// Writes a plan beside its final name and renames it there; owner-only (0600).
+///
+/// # Errors
+/// `Io` if the folder cannot be written, `Plan` if the data cannot be encoded.
+pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
+    let mut body = Vec::new();
+    ciborium::into_writer(plan, &mut body).map_err(|e| Error::Plan(format!("cannot encode the plan: {e}")))?;
+    let body = zstd::bulk::compress(&body, 3).map_err(|e| Error::Plan(format!("cannot compress the plan: {e}")))?;
+    crate::files::write_private(path, |file| {
+        file.write_all(MAGIC)?;
+        file.write_all(&PLAN_VERSION.to_le_bytes())?;
+        file.write_all(&body)
+    })
+}
+
+/// Reads and checks a plan.
+///
+/// # Errors
+/// `Io` if it cannot be read, `Plan` if it is no plan, of another version, damaged or beyond `limits`.
+pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
+    let io = |e| Error::io("cannot read the plan", path, e);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut head = [0u8; 10];
+    let not_a_plan = || Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {}", path.display()));
+    file.read_exact(&mut head).map_err(|_e| not_a_plan())?;
+    if &head[..8] != MAGIC {
+        return Err(not_a_plan());
+    }
+    let version = u16::from_le_bytes([head[8], head[9]]);
+    if version != PLAN_VERSION {
+        return Err(Error::Plan(format!(
+            "plan version {version} cannot be read by this build (it reads {PLAN_VERSION}): run `understudy analyse` again"
+        )));
+    }
+    let damaged = |what: &str| Error::Plan(format!("the plan is damaged ({what}): run `understudy analyse` again"));
+    let mut body = Vec::new();
+    let decoder = zstd::stream::Decoder::new(file).map_err(|_e| damaged("compression"))?;
+    decoder.take(limits.bytes + 1).read_to_end(&mut body).map_err(|_e| damaged("compression"))?;
+    if body.len() as u64 > limits.bytes {
+        return Err(Error::Limit(format!("the plan is larger than {} bytes", limits.bytes)));
+    }
+    let plan: Plan = ciborium::from_reader(body.as_slice()).map_err(|_e| damaged("structure"))?;
+    check(&plan, limits).map_err(damaged)?;
+    Ok(plan)
+}
+
+/// Internal consistency, so that later stages may rely on it.
+fn check(plan: &Plan, limits: PlanLimits) -> std::result::Result<(), &'static str> {
+    if plan.tracks.len() > limits.tracks || plan.people.len() > limits.tracks {
+        return Err("too many tracks");
+    }
+    if plan.video.frames > limits.frames {
+        return Err("too many frames");
+    }
+    let (w, h) = (plan.video.width, plan.video.height);
+    if w == 0 || h == 0 || w > 1 << 16 || h > 1 << 16 || !plan.video.fps.is_finite() || plan.video.fps <= 0.0 {
+        return Err("impossible picture size or rate");
+    }
+    for t in &plan.tracks {
+        if t.first >= t.end || t.end.0 > plan.video.frames {
+            return Err("a track outside the film");
+        }
+        if plan.person(t.person).is_none() {
+            return Err("a track without a person");
+        }
+        let mut next = t.first.0;
+        for b in &t.blocks {
+            if b.first != next || b.len == 0 {
+                return Err("a track with holes");
+            }
+            next = b.first + u64::from(b.len);
+        }
+        if next != t.end.0 {
+            return Err("a track of the wrong length");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geom::Rect;
+    use crate::plan::*;
+    use crate::units::{FrameIndex, TimeBase};
+
+    pub(crate) fn small_plan() -> Plan {
+        let sample =
+            PlanSample { rect: Rect::new(1.0, 2.0, 30.0, 40.0), score: 0.9, origin: Origin::Detected, points: None };
+        Plan {
+            version: PLAN_VERSION,
+            source_path: "film.mp4".into(),
+            source: SourceFingerprint { bytes: 3, sha256: "00".into() },
+            video: VideoSummary {
+                width: 64,
+                height: 48,
+                frames: 10,
+                fps: 25.0,
+                time_base: TimeBase::new(1, 25).unwrap(),
+                start: 0,
+            },
+            recall: "standard".into(),
+            models: vec![],
+            cuts: vec![],
+            tracks: vec![PlanTrack {
+                id: 1,
+                person: 1,
+                first: FrameIndex(2),
+                end: FrameIndex(4),
+                confirmed: true,
+                max_score: 0.9,
+                width_px: 29.0,
+                blocks: vec![SampleBlock::pack(2, &[sample.clone(), sample]).unwrap()],
+            }],
+            people: vec![PlanPerson { id: 1, tracks: vec![1], embedding: vec![], tone: [0.5; 3], frames: 2 }],
+            findings: vec![],
+            salvaged: false,
+        }
+    }
+
+    #[test]
+    fn plans_come_back_and_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plan");
+        write_plan(&path, &small_plan()).unwrap();
+        let back = read_plan(&path, PlanLimits::default()).unwrap();
+        assert_eq!(back.tracks[0].samples(0, 100).unwrap().len(), 2);
+        assert_eq!(back.tracks[0].samples(3, 4).unwrap()[0].0, 3);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn damaged_plans_are_refused_without_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plan");
+        write_plan(&path, &small_plan()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for i in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[i] ^= 0x55;
+            std::fs::write(&path, &bad).unwrap();
+            if let Err(e) = read_plan(&path, PlanLimits::default()) {
+                assert_eq!(e.exit_code(), 4, "{e}");
+            }
+            std::fs::write(&path, &bytes[..i]).unwrap();
+            assert!(read_plan(&path, PlanLimits::default()).is_err());
+        }
+        let mut wrong = small_plan();
+        wrong.tracks[0].end = FrameIndex(99);
+        write_plan(&path, &wrong).unwrap();
+        assert!(read_plan(&path, PlanLimits::default()).is_err());
+    }
+}

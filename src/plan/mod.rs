@@ -1,0 +1,249 @@
+//! What was found in a film, and what is to be done about it: pure data.
+//!
+//! [`Plan`] is written by `analyse` and obeyed by `render`; [`Cast`] is the hand-edited text that says who becomes
+//! whom; [`Casting`] is the two resolved against each other. Nothing here touches pixels.
+
+mod cast;
+mod casting;
+mod file;
+mod landmark_block;
+mod timecode;
+
+pub use cast::{Cast, Effect, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
+pub use casting::{Casting, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
+pub use file::{PlanLimits, read_plan, write_plan};
+pub use landmark_block::{SampleBlock, SampleData};
+pub use timecode::parse_timecode;
+
+use crate::geom::{InFrame, Rect};
+use crate::units::{FrameIndex, TimeBase};
+use serde::{Deserialize, Serialize};
+
+/// Version of the plan file that this build writes and reads.
+pub const PLAN_VERSION: u16 = 1;
+
+/// Identifies the analysed file without storing its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFingerprint {
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// SHA-256 over the size and the first, middle and last MiB.
+    pub sha256: String,
+}
+
+/// The video stream as it was analysed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoSummary {
+    /// Upright width in pixels.
+    pub width: usize,
+    /// Upright height in pixels.
+    pub height: usize,
+    /// Frames decoded.
+    pub frames: u64,
+    /// Nominal frames per second.
+    pub fps: f64,
+    /// The stream's time base.
+    pub time_base: TimeBase,
+    /// Presentation time of the first frame, in ticks.
+    pub start: i64,
+}
+
+/// How a sample of a track came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A detector saw the face in this frame.
+    Detected,
+    /// Found again near its last place.
+    Tracked,
+    /// Between two frames in which it was seen.
+    Interpolated,
+    /// Before the first or after the last sight of it.
+    Predicted,
+    /// Set by a person.
+    Manual,
+}
+
+/// One face in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanSample {
+    /// Where the face is, in pixels of the upright frame.
+    pub rect: Rect<InFrame>,
+    /// Detector score, 0..=1.
+    pub score: f32,
+    /// How it was found.
+    pub origin: Origin,
+    /// 478 points x, y, z in pixels, if the mesh was trusted.
+    pub points: Option<Vec<[f32; 3]>>,
+}
+
+/// One face through consecutive frames of one shot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanTrack {
+    /// Number, unique in the plan; casts refer to it.
+    pub id: u32,
+    /// The person it belongs to.
+    pub person: u32,
+    /// First frame.
+    pub first: FrameIndex,
+    /// One past the last frame.
+    pub end: FrameIndex,
+    /// Whether the evidence that this is a face is strong.
+    pub confirmed: bool,
+    /// Highest detector score.
+    pub max_score: f32,
+    /// Median face width in pixels.
+    pub width_px: f32,
+    /// Samples of consecutive frames, in blocks.
+    pub blocks: Vec<SampleBlock>,
+}
+
+impl PlanTrack {
+    /// Number of frames.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.end.0.saturating_sub(self.first.0)
+    }
+
+    /// Whether the track has no frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Decodes the samples of frames `from..to` (clipped to the track), in frame order.
+    ///
+    /// # Errors
+    /// `Plan` if a block is damaged.
+    pub fn samples(&self, from: u64, to: u64) -> crate::Result<Vec<(u64, PlanSample)>> {
+        let mut out = Vec::new();
+        for block in &self.blocks {
+            if block.first + u64::from(block.len) <= from || block.first >= to {
+                continue;
+            }
+            for (i, sample) in block.unpack()?.into_iter().enumerate() {
+                let frame = block.first + i as u64;
+                if (from..to).contains(&frame) {
+                    out.push((frame, sample));
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Tracks that show one person, across shots.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanPerson {
+    /// Number, unique in the plan.
+    pub id: u32,
+    /// Its tracks.
+    pub tracks: Vec<u32>,
+    /// Mean embedding per recogniser name, L2-normalised; empty if no good face was seen. Biometric.
+    pub embedding: Vec<f32>,
+    /// Mean colour of the face, R'G'B' 0..=1; chooses a double of like skin.
+    pub tone: [f32; 3],
+    /// Frames in which the person is seen.
+    pub frames: u64,
+}
+
+/// A doubt that did not stop the work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Kind of doubt, for machines: `track.weak`, `swap.covered` …
+    pub kind: String,
+    /// First frame concerned, if any.
+    pub frame: Option<u64>,
+    /// Track concerned, if any.
+    pub track: Option<u32>,
+    /// How many frames are concerned.
+    pub count: u64,
+    /// What it means and what to do, in one sentence.
+    pub note: String,
+}
+
+/// A network that took part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUsed {
+    /// Its name in the manifest.
+    pub name: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// What it did: `detector`, `landmarks`, `embedding`.
+    pub role: String,
+}
+
+/// Everything `analyse` found. Holds biometrics: written readable by its owner only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Format version, [`PLAN_VERSION`].
+    pub version: u16,
+    /// Path of the source as given; `render` needs it, reports never show it.
+    pub source_path: String,
+    /// What the source was.
+    pub source: SourceFingerprint,
+    /// The video stream.
+    pub video: VideoSummary,
+    /// Recall mode of the analysis.
+    pub recall: String,
+    /// Networks used.
+    pub models: Vec<ModelUsed>,
+    /// First frames of the shots after the first.
+    pub cuts: Vec<u64>,
+    /// All faces.
+    pub tracks: Vec<PlanTrack>,
+    /// Who they are to each other.
+    pub people: Vec<PlanPerson>,
+    /// Doubts.
+    pub findings: Vec<Finding>,
+    /// Whether the source was read with damage skipped (`--salvage`).
+    pub salvaged: bool,
+}
+
+impl Plan {
+    /// The track with this number.
+    #[must_use]
+    pub fn track(&self, id: u32) -> Option<&PlanTrack> {
+        self.tracks.iter().find(|t| t.id == id)
+    }
+
+    /// The person with this number.
+    #[must_use]
+    pub fn person(&self, id: u32) -> Option<&PlanPerson> {
+        self.people.iter().find(|p| p.id == id)
+    }
+}
+
+/// Fingerprint of a file: its size and SHA-256 over size, first, middle and last MiB.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn fingerprint(path: &std::path::Path) -> crate::Result<SourceFingerprint> {
+    use sha2::Digest;
+    use std::io::{Read, Seek, SeekFrom};
+    let io = |e| crate::Error::io("cannot read the input", path, e);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    let mut hash = sha2::Sha256::new();
+    hash.update(bytes.to_le_bytes());
+    const PIECE: u64 = 1 << 20;
+    let mut piece = Vec::with_capacity(PIECE as usize);
+    for at in [0, (bytes / 2).saturating_sub(PIECE / 2), bytes.saturating_sub(PIECE)] {
+        file.seek(SeekFrom::Start(at)).map_err(io)?;
+        piece.clear();
+        Read::by_ref(&mut file).take(PIECE).read_to_end(&mut piece).map_err(io)?;
+        hash.update(&piece);
+    }
+    Ok(SourceFingerprint { bytes, sha256: hex(&hash.finalize()) })
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
+        if write!(s, "{b:02x}").is_err() {
+            s.clear();
+        }
+        s
+    })
+}
