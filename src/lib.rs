@@ -16,6 +16,7 @@ pub mod files;
 pub mod geom;
 pub mod image;
 pub mod plan;
+pub mod redact;
 pub mod treat;
 pub mod units;
 pub mod voice;

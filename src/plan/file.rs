@@ -2,7 +2,7 @@
 
 use super::{PLAN_VERSION, Plan};
 use crate::{Error, Result};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"UNDRPLAN";
