@@ -137,6 +137,25 @@ pub struct Output {
     pub speed: Option<String>,
 }
 
+impl Output {
+    /// Output options of a command that writes a plan only.
+    #[must_use]
+    pub fn for_plan(path: &std::path::Path) -> Self {
+        Output {
+            output: path.to_owned(),
+            cast: None,
+            preset: PresetArg::Match,
+            report: None,
+            redacted: false,
+            doubles: vec![],
+            matte: None,
+            force: false,
+            crf: None,
+            speed: None,
+        }
+    }
+}
+
 /// `disguise`
 #[derive(Debug, Args)]
 pub struct Disguise {

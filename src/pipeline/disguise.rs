@@ -216,7 +216,7 @@ pub fn render_and_verify(
     };
     let summary = render(&render_job, progress, cancel)?;
     cancel.check()?;
-    let policies = super::stream_policies(job.cast, &probe.audio)?;
+    let policies = super::stream_policies(job.cast, probe)?;
     let input = VerifyInput {
         original: job.input,
         output: part.part(),

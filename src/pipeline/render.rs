@@ -82,7 +82,7 @@ struct Treated {
 /// Any; the part file is then worthless.
 pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Result<RenderSummary> {
     sound::check_formats(&job.probe.audio)?;
-    let policies = sound::stream_policies(job.cast, &job.probe.audio)?;
+    let policies = sound::stream_policies(job.cast, job.probe)?;
     if !job.probe.audio.is_empty() {
         progress.begin("listening", None);
     }

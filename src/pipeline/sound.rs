@@ -1,7 +1,7 @@
 //! Sound on its way from the source to the writer: always through the voice stage.
 
 use crate::audio::AudioFormat;
-use crate::media::{AudioInfo, AudioReader, Limits, Writer};
+use crate::media::{AudioInfo, AudioReader, Limits, Probe, Writer};
 use crate::plan::{Cast, Finding, parse_timecode};
 use crate::voice::{ClearedAudio, Secret, SpeechAnalyser, SpeechStatistics, StreamPolicy, VoiceStage, VoiceStyle};
 use crate::{Error, Result};
@@ -15,7 +15,9 @@ use std::path::Path;
 ///
 /// # Errors
 /// `Plan` if a channel does not exist in any stream.
-pub fn stream_policies(cast: &Cast, streams: &[AudioInfo]) -> Result<Vec<StreamPolicy>> {
+pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> {
+    let streams = &probe.audio;
+    let begin = probe.video.time_base.seconds(probe.video.start);
     let mut policies: Vec<StreamPolicy> = streams
         .iter()
         .map(|_| StreamPolicy { default: VoiceStyle::Pseudo, ranges: vec![], channels: vec![] })
@@ -43,7 +45,8 @@ pub fn stream_policies(cast: &Cast, streams: &[AudioInfo]) -> Result<Vec<StreamP
         } else if !times.is_empty() {
             for (policy, stream) in policies.iter_mut().zip(streams) {
                 // Times in a cast count from the first picture; samples count from the stream's own start.
-                policy.ranges.extend(times.iter().map(|(a, b)| (a - stream.start_secs, b - stream.start_secs, style)));
+                let offset = begin - stream.start_secs;
+                policy.ranges.extend(times.iter().map(|(a, b)| (a + offset, b + offset, style)));
             }
         } else if style == VoiceStyle::Keep {
             return Err(cast.error_at(at, "voice \"keep\" needs `channel` or `times`: who else speaks is not known"));
