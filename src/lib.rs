@@ -14,8 +14,10 @@ pub mod audio;
 pub mod error;
 pub mod geom;
 pub mod image;
+pub mod infer;
 pub mod treat;
 pub mod units;
+pub mod vision;
 pub mod voice;
 
 pub use error::{Error, Result};
