@@ -105,6 +105,9 @@ class Layout:
         rows = np.arange(SIZE, dtype=np.float32)[:, None]
         outer = np.maximum(1 - smooth(self.depth, 50, 95), 1 - smooth(rows, top - 30, top + 10))
         keep = np.clip(self.eye_zone + self.brows + self.lips, 0, 1)
+        # how much of a face's own detail survives towards the rim
+        kept = np.maximum(smooth(self.depth, 8, 85), blur(cv2.dilate(keep, np.ones((15, 15))), 6))
+        self.core = (kept * smooth(self.depth, 2, 20)).astype(np.float32)
         self.outer = blur((outer * self.inside * (1 - cv2.dilate(keep, np.ones((9, 9))))).astype(np.float32), 4)
 
     def hull(self, vertices, grow=0):

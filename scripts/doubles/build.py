@@ -31,34 +31,40 @@ def neutral(spec, layout, model):
     mirrored = shape[layout.mesh.mirror] * [-1, 1, 1]
     shape = model.close_mouth(0.35 * shape + 0.65 * mirrored if spec.get("flip") else 0.65 * shape + 0.35 * mirrored)
     light = average_light(people, weights, layout)
-    detail = average_detail(people, weights)
+    detail = average_detail(people, weights, layout)
     outer = layout.outer[..., None]
     detail = detail - 0.85 * outer * blur(detail, 12)  # no hair, ears or background in the outer ring
-    detail = detail * (1 - 0.8 * (1 - smooth(layout.depth, 6, 40)))[..., None]
+    inner = (layout.skin > 0) & (layout.depth > 85)
+    detail = ex.mix(np.median(detail[inner], axis=0), detail, layout.core)
     for donor, amount in spec["donors"]:
         d = member(donor, layout)
-        skin = blur(layout.skin * d.trust * smooth(layout.depth, 20, 60), 3)[..., None]
+        skin = blur(layout.skin * d.trust * smooth(layout.depth, 10, 40), 3)[..., None]
         detail = detail + amount * np.clip(fine(grey(d.detail)), -0.25, 0.25) * skin
     sharp = blur(np.clip(layout.features, 0, 1), 3)[..., None]
     detail = detail + 0.6 * sharp * fine(detail, 2.6)
     return shape, light, detail
 
 
-def exemplars(spec, layout, model):
+def smile_pools(specs, layout):
+    """Log detail of smiling and of calm faces, from the lists in members.json."""
+    pools = [[member(full(n), layout) for n in specs["pools"][k]] for k in ("smiling", "calm")]
+    return ex.smile_detail([[(m.detail, m.trust) for m in pool] for pool in pools], layout)
+
+
+def exemplars(spec, layout, model, smile):
     shape, light, detail = neutral(spec, layout, model)
     bite = (shape[13, 1] + shape[14, 1]) / 2
-    found = []
-    poses = [("neutral", shape, 1.0), ("open", model.with_opening(shape, ex.OPEN), 1.0),
-             ("open_wide", model.with_opening(shape, ex.OPEN_WIDE), 1.0),
-             ("closed", ex.with_lids(shape, ex.SHUT), ex.SHUT)]
-    for role, posed, share in poses:
-        painted = ex.paint_lids(detail, layout, share) if share < 1 else detail
-        texture = light * np.exp(painted)
-        mouth_shape = posed if role.startswith("open") or role == "smile" else model.with_opening(shape, ex.OPEN)
-        mouth, matte = ex.paint_mouth(mouth_shape, layout, bite)
-        texture = ex.mix(texture, mouth, matte)
-        found.append((role, posed, dilate(texture, layout)))
-    return found
+    shut = ex.shut_mouth(light * np.exp(detail), layout)
+
+    def mouth(posed):
+        return ex.paint_mouth(posed, layout, bite)
+
+    smiling = model.smiling(shape, spec.get("smile", 0.06), 0.026)
+    opened, wide = model.with_opening(shape, ex.OPEN), model.with_opening(shape, ex.OPEN_WIDE)
+    plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling)),
+             ("open", opened, detail, mouth(opened)), ("open_wide", wide, detail, mouth(wide)),
+             ("closed", ex.with_lids(shape, ex.SHUT), ex.paint_lids(detail, layout, ex.SHUT), shut)]
+    return [(role, posed, dilate(ex.mix(light * np.exp(d), *inner), layout)) for role, posed, d, inner in plans]
 
 
 def sha256(path):
@@ -70,12 +76,12 @@ def lightness(texture, layout):
     return float(np.median(lab[(layout.skin > 0) & (layout.depth > 70), 0]))
 
 
-def write(name, spec, layout, model):
+def write(name, spec, layout, model, smile):
     folder = DOUBLES / name
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    found = exemplars(spec, layout, model)
+    found = exemplars(spec, layout, model, smile)
     lines = [f'name = "{name}"', 'kind = "composite"', f'description = "{spec["description"]}"',
              f'sex = "{spec["sex"]}"', f'age_band = "{spec["age_band"]}"',
              f"skin = {lightness(found[0][2], layout):.1f}", f"members = {len(spec['members'])}",
@@ -102,11 +108,12 @@ def main():
     specs = json.loads((ROOT / "scripts" / "doubles" / "members.json").read_text())
     mesh = Mesh()
     layout, model = Layout(mesh), ex.ShapeModel(mesh)
-    for name in sys.argv[1:] or sorted(specs):
-        spec = specs[name]
+    smile = smile_pools(specs, layout)
+    for name in sys.argv[1:] or sorted(specs["doubles"]):
+        spec = specs["doubles"][name]
         spec["members"] = [full(n) for n in spec["members"]]
         spec["donors"] = [(full(n), a) for n, a in spec["donors"]]
-        write(name, spec, layout, model)
+        write(name, spec, layout, model, smile)
 
 
 def full(name):

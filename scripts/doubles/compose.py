@@ -38,7 +38,11 @@ class Member:
         self.facing = layout.facing(self.points)
         self.bad = not_skin(texture, self.facing, layout)
         self.trust = np.clip(smooth(self.facing, 0.12, 0.55) * (1 - self.bad), 0, 1).astype(np.float32)
-        self.light = low_light(texture, (layout.skin * self.facing**2 * (1 - self.bad)).astype(np.float32) + 1e-6)
+        inner = 0.03 + smooth(layout.depth, 25, 90)  # the rim's own colour is mostly hair, ears and background
+        weight = layout.skin * self.facing**2 * (1 - self.bad) * inner
+        self.light = low_light(texture, weight.astype(np.float32) + 1e-6)
+        lab = cv2.cvtColor(to_srgb(texture).astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+        self.coloured = np.linalg.norm(lab[layout.skin > 0][:, 1:], axis=1).mean() > 6
         self.detail = np.log(np.clip(texture / (self.light + FLOOR), 0.02, 8)).astype(np.float32)
 
 
@@ -81,24 +85,46 @@ def shift(image, flow):
     return cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def average_detail(members, weights, rounds=2):
-    """Weighted mean of log detail, members drawn together by optical flow; texels nobody shows get 0."""
+def average_detail(members, weights, layout, rounds=2):
+    """Weighted mean of log detail, members drawn together by optical flow; texels nobody shows get 0.
+
+    Grey pictures give light and dark only; the colour of details comes from the others.
+    """
     details = [m.detail for m in members]
-    trusts = [m.trust for m in members]
+    trusts = agreeing(details, [m.trust for m in members], layout)
     for step in range(rounds + 1):
-        total = sum(w * t for w, t in zip(weights, trusts))[..., None]
-        mean = sum(w * t[..., None] * np.clip(d, -3, 1.2) for w, t, d in zip(weights, trusts, details)) / (total + 1e-4)
+        mean = weighted(details, trusts, weights)
         if step == rounds:
             break
         for k, m in enumerate(members):
-            f = flow_to(mean, m.detail * m.trust[..., None] + mean * (1 - m.trust[..., None]))
+            known = m.trust[..., None]
+            f = flow_to(mean, m.detail * known + mean * (1 - known))
             details[k], trusts[k] = shift(m.detail, f), shift(m.trust, f)
-    return mean * smooth(total / sum(weights), 0.04, 0.25)
+        trusts = agreeing(details, trusts, layout)
+    tints = [d - grey(d) for d in details]
+    colour = weighted(tints, trusts, [w * m.coloured for w, m in zip(weights, members)])
+    return grey(mean) + colour
+
+
+def weighted(details, trusts, weights):
+    total = sum(w * t for w, t in zip(weights, trusts))
+    mean = sum(w * t[..., None] * np.clip(d, -3, 1.2) for w, t, d in zip(weights, trusts, details))
+    mean = mean / (total[..., None] + 0.02)
+    return mean * blur(smooth(total / sum(weights), 0.04, 0.25).astype(np.float32), 6)[..., None]
+
+
+def agreeing(details, trusts, layout):
+    """Lowers trust in the outer ring and forehead where one face departs from the others: strands of hair."""
+    coarse = np.array([blur(grey(d)[..., 0], 6) for d in details])
+    usual = np.median(coarse, axis=0)
+    return [t * (1 - layout.outer * blur(smooth(np.abs(c - usual), 0.07, 0.18).astype(np.float32), 8))
+            for t, c in zip(trusts, coarse)]
 
 
 def average_light(members, weights, layout, mirror=True):
     """Geometric mean of the members' light, mirrored so that no side is darker."""
-    log = sum(w * np.log(np.maximum(m.light, FLOOR)) for w, m in zip(weights, members)) / sum(weights)
+    pairs = [(w, m) for w, m in zip(weights, members) if m.coloured]
+    log = sum(w * np.log(np.maximum(m.light, FLOOR)) for w, m in pairs) / sum(w for w, _ in pairs)
     if mirror:
         log = (log + log[:, ::-1]) / 2
     return np.exp(log).astype(np.float32)

@@ -1,5 +1,6 @@
 """Expressions for a neutral composite: shapes by linear models of many faces, mouth and closed lids painted."""
 
+import cv2
 import numpy as np
 
 import topology as topo
@@ -7,7 +8,7 @@ from atlas import SIZE, blur, smooth
 from paths import CACHE
 
 OPEN, OPEN_WIDE = 0.065, 0.13  # inner lip gap in face widths
-HALF, SHUT = 0.5, 0.03  # share of the neutral lid aperture
+HALF, SHUT = 0.5, 0.0  # share of the neutral lid aperture
 
 
 def opening(shape):
@@ -36,6 +37,10 @@ class ShapeModel:
         clip = np.array([n.split("#")[0] if n.startswith("video") else "" for n in names])
         stills = clip == ""
         self.smile = self.slope(shapes[stills], 2)
+        calm = mesh.positions
+        # a smile moves mouth, cheeks and lower lids; brows, forehead and outline stay
+        near = np.exp(-(((calm[:, 0]) / 0.33) ** 2 + ((calm[:, 1] - 0.52) / 0.26) ** 2) ** 2)
+        self.smile *= near[:, None]
         moved = np.concatenate([shapes[clip == c] - shapes[clip == c].mean(0) for c in sorted(set(clip) - {""})])
         base = shapes[stills].mean(0)
         self.open = self.slope(moved + base, 1)
@@ -53,6 +58,10 @@ class ShapeModel:
         for _ in range(4):
             shape = shape + self.open * (target - (shape[14, 1] - shape[13, 1]))
         return shape
+
+    def smiling(self, shape, wider, gap):
+        """The face with its mouth `wider` by that many face widths and its lips `gap` apart."""
+        return self.with_opening(shape + self.smile * wider, gap)
 
     def close_mouth(self, shape):
         shape = self.with_opening(shape, 0.002)
@@ -96,31 +105,37 @@ TEETH = [0.0, 0.056, 0.101, 0.143, 0.176, 0.205]  # right edges of upper teeth f
 
 
 def paint_mouth(shape, layout, bite):
-    """Linear BGR picture of teeth, tongue and darkness between the lips of `shape`; `bite` = height of the
-    closed lip line. Returns (picture, matte)."""
+    """Linear BGR picture of teeth, tongue and darkness between the lips of `shape`, and its matte.
+
+    `bite` is the height of the closed lip line.
+    """
     at = layout.per_texel(shape[:, :2].astype(np.float32))
     x, y = at[..., 0], at[..., 1]
     upper, lower = lip_edges(shape, x)
     gap = np.maximum(lower - upper, 1e-4)
-    # the matte is in UV: inside the inner lips
-    matte = blur(layout.mouth, 1.2)
-    open_mid = max(shape[14, 1] - shape[13, 1], 0.002)
-    dark = np.array([0.010, 0.008, 0.022], np.float32)
-    picture = np.tile(dark, (SIZE, SIZE, 1)) * np.ones((SIZE, SIZE, 1), np.float32)
+    wide = smooth(shape[14, 1] - shape[13, 1], 0.04, 0.12)
+    picture = np.ones((SIZE, SIZE, 1), np.float32) * np.array([0.012, 0.009, 0.026], np.float32)
     # tongue: a soft mound on the floor of the mouth
-    mound = np.exp(-(x / 0.11) ** 2) * smooth(y, lower - 0.55 * gap, lower - 0.05 * gap) * smooth(open_mid, 0.02, 0.07)
-    picture += mound[..., None] * np.array([0.075, 0.070, 0.21], np.float32)
-    # lower teeth: a faint band just over the lower lip
-    band = smooth(y, lower - 0.016, lower - 0.010) * np.exp(-(x / 0.10) ** 4) * smooth(open_mid, 0.015, 0.05)
-    picture = mix(picture, np.array([0.20, 0.25, 0.28], np.float32) * tooth_shade(x, 0.72), 0.8 * band)
+    mound = np.exp(-(x / 0.10) ** 2) * smooth(y, lower - 0.6 * gap, lower - 0.02 * gap) * (0.3 + 0.7 * wide)
+    picture = picture + mound[..., None] * np.array([0.060, 0.058, 0.17], np.float32)
+    # lower teeth: a faint, shaded band behind the lower lip
+    band = smooth(y, lower - 0.017, lower - 0.008) * np.exp(-(x / 0.075) ** 4) * wide
+    picture = mix(picture, np.array([0.13, 0.16, 0.18], np.float32) * tooth_shade(x, 0.68), 0.6 * band)
     # upper teeth hang from the skull, so they do not move with the jaw
-    edge = bite + 0.016 - 0.38 * x**2 - 0.006 * step_between(x)
+    edge = bite + 0.014 - 0.42 * x**2 - 0.005 * step_between(x)
     row = (1 - smooth(y, edge - 0.004, edge + 0.002)) * np.exp(-(x / 0.185) ** 6)
-    lip_shadow = 0.55 + 0.45 * smooth(y, upper, upper + 0.022)
-    corner = np.exp(-(x / 0.17) ** 2) * 0.75 + 0.25
-    teeth = np.array([0.40, 0.49, 0.53], np.float32) * (tooth_shade(x, 1.0) * (lip_shadow * corner)[..., None])
+    lip_shadow = 0.5 + 0.5 * smooth(y, upper, upper + 0.022)
+    corner = np.exp(-(x / 0.13) ** 2) * 0.8 + 0.2
+    teeth = np.array([0.31, 0.41, 0.47], np.float32) * (tooth_shade(x, 1.0) * (lip_shadow * corner)[..., None])
     picture = mix(picture, teeth, row)
-    return blur(picture.astype(np.float32), 0.8), matte
+    return blur(picture.astype(np.float32), 0.8), blur(layout.mouth, 1.2)
+
+
+def shut_mouth(texture, layout):
+    """What shows between closed lips: the lips' own colour in deep shadow."""
+    ring = blur(layout.lips - layout.mouth, 1)
+    near = blur(texture * ring[..., None], 10) / (blur(ring, 10)[..., None] + 1e-3)
+    return 0.22 * near, blur(layout.mouth, 1.2)
 
 
 def mix(a, b, w):
@@ -141,36 +156,54 @@ def step_between(x):
     return np.exp(-(nearest_gap(x) / 0.006) ** 2)
 
 
-def ring_coordinate(layout):
-    """How far from the lashes (0) to the crease (1) each texel of the upper lids is, else -1."""
-    out = np.full((SIZE, SIZE), -1, np.float32)
+def lid_coordinates(layout, rings, corners):
+    """Per texel: 0 at the lashes to 1 at the crease; 0..1 from one corner of the eye to the other; near it or not."""
     texels = layout.mesh.texels
-    for rings, corners in ((topo.RIGHT_RINGS, topo.RIGHT_CORNERS), (topo.LEFT_RINGS, topo.LEFT_CORNERS)):
-        lash = np.array([corners[0], *rings[0], corners[1]])
-        # the crease ring meets the lashes at the corners
-        crease = np.array([corners[0], *rings[1], corners[1]])
-        order = np.argsort(texels[lash, 0])
-        xs = np.arange(SIZE)
-        low = np.interp(xs, texels[lash[order], 0], texels[lash[order], 1])
-        order = np.argsort(texels[crease, 0])
-        high = np.interp(xs, texels[crease[order], 0], texels[crease[order], 1])
-        x0, x1 = sorted(texels[list(corners), 0])
-        ys = np.arange(SIZE)[:, None]
-        t = (low[None] - ys) / np.maximum(low - high, 1.0)[None]
-        hit = (t > -0.6) & (t < 1.9) & (xs >= x0)[None] & (xs <= x1)[None]
-        out[hit] = t[hit]
-    return out
+    xs, ys = np.arange(SIZE), np.arange(SIZE)[:, None]
+
+    def curve(ring):
+        line = np.array([corners[0], *ring, corners[1]])
+        order = np.argsort(texels[line, 0])
+        return np.interp(xs, texels[line[order], 0], texels[line[order], 1])
+
+    lashes, crease = curve(rings[0]), curve(rings[1])
+    x0, x1 = sorted(texels[list(corners), 0])
+    across = np.clip((xs - x0) / (x1 - x0), 0, 1)[None] * np.ones((SIZE, 1))
+    side = ((xs > x0 - 40) & (xs < x1 + 40))[None] * np.ones((SIZE, 1))
+    return (lashes[None] - ys) / np.maximum(lashes - crease, 4.0)[None], across, side
 
 
 def paint_lids(detail, layout, share):
-    """Detail of closing lids: plain lid skin between crease and lashes, a lash line at its edge."""
-    t = ring_coordinate(layout)
-    on = smooth(t, -0.02, 0.06) * (1 - smooth(t, 1.0, 1.7)) * (t > -0.5)
-    skin = layout.eye_zone * 0 - 0.13  # lids are a shade darker than the cheek
-    skin = skin + 0.10 * np.exp(-((t - 0.55) / 0.28) ** 2)
-    lid = np.stack([skin - 0.02, skin - 0.02, skin + 0.02], -1).astype(np.float32)
-    strength = (1 - share) ** 0.5
-    out = mix(detail, lid, blur((on * strength).astype(np.float32), 1.5))
-    thick = 0.10 + 0.25 * share
-    lash = np.exp(-(np.maximum(t, 0) / thick) ** 2) * smooth(t, -0.35, -0.1) * (t > -0.5)
-    return out - (1.25 * blur(lash.astype(np.float32), 1.2))[..., None]
+    """Detail of closing lids: skin filled in from around the eye, a soft crease, a lash line at the edge."""
+    known = (1 - np.clip(cv2.dilate(layout.eyes, np.ones((27, 27))) + layout.brows, 0, 1)) * layout.skin
+    fill = blur(detail * known[..., None], 13) / (blur(known, 13)[..., None] + 1e-3)
+    near_eye = cv2.dilate(layout.eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21)))
+    out = detail
+    for rings, corners in ((topo.RIGHT_RINGS, topo.RIGHT_CORNERS), (topo.LEFT_RINGS, topo.LEFT_CORNERS)):
+        t, across, side = lid_coordinates(layout, rings, corners)
+        lid = fill + (0.07 * np.exp(-((t - 0.5) / 0.3) ** 2) - 0.10 * np.exp(-((t - 1.05) / 0.16) ** 2)
+                      * smooth(across, 0, 0.2) * (1 - smooth(across, 0.8, 1)))[..., None]
+        on = near_eye * side * smooth(t, -0.2, -0.02)
+        out = mix(out, lid.astype(np.float32), blur((on * (1 - share) ** 0.5).astype(np.float32), 2.5))
+        lash = np.exp(-(np.maximum(t, 0) / (0.10 + 0.2 * share)) ** 2) * smooth(t, -0.3, -0.05) * side
+        lash = lash * smooth(across, 0.0, 0.15) * (1 - smooth(across, 0.85, 1.0))
+        out = out - (1.1 * blur(lash.astype(np.float32), 1.0))[..., None]
+    return out
+
+
+def smile_detail(pairs, layout):
+    """Mean difference in log detail between smiling and calm faces: folds and cheeks, both sides alike.
+
+    `pairs` = (smiling details with trust, calm details with trust); only the lower face is kept.
+    """
+    means = []
+    for group in pairs:
+        total = sum(t for _, t in group)[..., None]
+        means.append(sum(d.mean(2, keepdims=True) * t[..., None] for d, t in group) / (total + 0.5))
+    ratio = blur(means[0] - means[1], 2.0)
+    ratio = (ratio - blur(ratio, 40)).reshape(SIZE, SIZE, 1)
+    ratio = (ratio + ratio[:, ::-1]) / 2
+    at = layout.per_texel(layout.mesh.positions[:, :2].astype(np.float32))
+    near = np.exp(-((at[..., 0] / 0.36) ** 2 + ((at[..., 1] - 0.45) / 0.3) ** 2) ** 2)
+    near *= (1 - blur(np.clip(layout.lips + layout.eye_zone, 0, 1), 5)) * smooth(layout.depth, 20, 60)
+    return (0.8 * np.clip(ratio, -0.3, 0.2) * near[..., None] * np.array([1.15, 1.05, 0.8])).astype(np.float32)
