@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches one wheel from PyPI into a folder, with pip where it is installed and by PyPI's JSON listing otherwise.
+# Fetches one wheel from PyPI into a folder, with pip where it is installed and by PyPI's package index otherwise.
 # The caller checks the hash.
 #
 #   scripts/fetch_wheel.sh NAME VERSION PYTHON PLATFORM FOLDER       (PYTHON as 3.11)
@@ -15,9 +15,11 @@ python3 - "$name" "$version" "cp${python/./}" "$platform" "$folder" <<'PYTHON'
 import json, os, sys, urllib.request
 
 name, version, tag, platform, folder = sys.argv[1:]
-with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/{version}/json", timeout=60) as answer:
-    files = json.load(answer)["urls"]
-fitting = [f for f in files if f["filename"].endswith(f"-{tag}-{tag}-{platform}.whl")]
+index = urllib.request.Request(
+    f"https://pypi.org/simple/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+with urllib.request.urlopen(index, timeout=60) as answer:
+    files = json.load(answer)["files"]
+fitting = [f for f in files if f["filename"] == f"{name}-{version}-{tag}-{tag}-{platform}.whl"]
 if not fitting:
     sys.exit(f"PyPI lists no wheel of {name} {version} for {tag} {platform}")
 with urllib.request.urlopen(fitting[0]["url"], timeout=60) as answer:
