@@ -278,7 +278,7 @@ fn people_of(tracks: &[PlanTrack], summaries: &[TrackSummary]) -> Vec<PlanPerson
         for (mean, v) in p.tone.iter_mut().zip(s.tone) {
             *mean += (v - *mean) * weight / total.max(1e-6);
         }
-        for (quality, e) in &s.best {
+        for (quality, e) in &s.embeddings {
             p.embedding.resize(e.0.len(), 0.0);
             for (sum, v) in p.embedding.iter_mut().zip(&e.0) {
                 *sum += quality * v;

@@ -84,6 +84,7 @@ mod tests {
             first_seen: FrameIndex(first),
             last_seen: FrameIndex(last),
             embeddings: vec![(quality, e)],
+            tone: [0.5; 3],
             max_score: 0.9,
             mean_score: 0.8,
             detected_count: 10,

@@ -57,6 +57,8 @@ pub(super) struct Track {
     /// Confirmations tried.
     pub tried: u32,
     embeddings: Vec<(u64, f32, Embedding)>,
+    /// Sum of the face's mean colours and their number.
+    tones: ([f32; 3], f32),
 }
 
 impl Track {
@@ -78,6 +80,7 @@ impl Track {
             undetected: 0,
             tried: 0,
             embeddings: Vec::new(),
+            tones: ([0.0; 3], 0.0),
             last: sight.clone(),
         };
         track.count(&sight);
@@ -225,7 +228,9 @@ impl Track {
     }
 
     /// Keeps an embedding of the last sight, in place of the one whose loss matters least.
-    pub fn remember(&mut self, embedding: Embedding) {
+    pub fn remember(&mut self, embedding: Embedding, tone: [f32; 3]) {
+        self.tones.0.iter_mut().zip(tone).for_each(|(sum, v)| *sum += v);
+        self.tones.1 += 1.0;
         self.embeddings.push((self.last.index, self.last.quality, embedding));
         if self.embeddings.len() > EMBEDDINGS {
             let weakest = (0..self.embeddings.len())
@@ -245,6 +250,7 @@ impl Track {
             first_seen: FrameIndex(self.first_seen),
             last_seen: FrameIndex(self.last.index),
             embeddings: self.embeddings.iter().map(|(_, q, e)| (*q, e.clone())).collect(),
+            tone: self.tones.0.map(|v| v / self.tones.1.max(1.0)),
             max_score: self.max_score,
             mean_score: self.mean_score(),
             detected_count: self.detected,

@@ -4,7 +4,7 @@
 //! followed back through a ring of recent frames, and what cannot be found is covered by prediction for a while.
 
 use super::detect::{Look, suppress};
-use super::embed::five_points;
+use super::embed::{alignment, five_points};
 use super::landmarks::{FaceCrop, find_landmarks};
 use super::picture::{luma_grid, whole};
 use super::pool::{Networks, Pool};
@@ -294,6 +294,7 @@ impl Tracker {
         let found = pool.map(&sights, |networks, sight| {
             let measured = sight.detection.as_ref().filter(|d| d.has_points).map(|d| d.points);
             let points = measured.or_else(|| sight.landmarks.as_ref().map(five_points));
+            let points = points.filter(|p| alignment(p).is_some());
             match (&mut networks.embedding, points) {
                 (Some(model), Some(points)) => model.embed(&frame.frame, &points).map(Some),
                 _ => Ok(None),
@@ -301,7 +302,8 @@ impl Tracker {
         })?;
         for (t, embedding) in due.into_iter().zip(found) {
             if let Some(embedding) = embedding {
-                self.live[t].remember(embedding);
+                let tone = face_tone(&frame.frame, &self.live[t].last.rect);
+                self.live[t].remember(embedding, tone);
             }
         }
         Ok(())
@@ -534,4 +536,10 @@ fn quality(frame: &Frame, d: &Detection, landmarks: Option<&Landmarks>) -> f32 {
     let frontality = (a.min(b) / a.max(b).max(1e-3)).clamp(0.0, 1.0);
     let presence = landmarks.map_or(0.6, |l| l.presence);
     (d.score * visible * size * sharpness * (0.3 + 0.7 * frontality) * presence).clamp(0.0, 1.0)
+}
+
+/// Mean colour of the middle of a face (cheeks and nose), R'G'B'.
+fn face_tone(frame: &crate::image::Frame, rect: &Rect<InFrame>) -> [f32; 3] {
+    let middle = rect.grown(-0.22, -0.42, -0.22, -0.22);
+    middle.to_pixels(frame.width, frame.height).map_or([0.5; 3], |r| frame.mean_rgb(r))
 }

@@ -198,6 +198,8 @@ pub struct TrackSummary {
     pub last_seen: FrameIndex,
     /// Up to 8 embeddings with the quality (0..=1) of their pictures, spread over the track, in frame order.
     pub embeddings: Vec<(f32, Embedding)>,
+    /// Mean colour of the face, R'G'B' 0..=1, over the same pictures.
+    pub tone: [f32; 3],
     /// Best detector score.
     pub max_score: f32,
     /// Mean detector score over the frames in which it was detected.
