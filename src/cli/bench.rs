@@ -6,7 +6,7 @@ use super::progress::out;
 use crate::image::RawFrame;
 use crate::media::{DecodeOptions, Limits, VideoReader};
 use crate::swap::{self, Mesh};
-use crate::vision::{Detection, FaceCrop, Landmarks, Look, Networks, find_landmarks, five_points};
+use crate::vision::{Detection, Landmarks, Look, Networks, find_landmarks, five_points};
 use crate::{Error, Result};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -88,9 +88,8 @@ fn measure(a: &args::Bench, clip: &std::path::Path, context: &Context, table: &m
             table.time("detect, long side 640", "frame", || networks.detector.detect(&raw.frame, &look))?;
         let Some(best) = found.iter().max_by(|x, y| x.rect.area().total_cmp(&y.rect.area())) else { continue };
         let Some(landmarks) = networks.landmarks.as_mut() else { continue };
-        let crop = FaceCrop::of_detection(best);
         let mesh_of = table
-            .time("landmarks, two passes", "face", || find_landmarks(landmarks.as_mut(), &raw.frame, crop, 2))?;
+            .time("landmarks, two passes", "face", || find_landmarks(landmarks.as_mut(), &raw.frame, best, None))?;
         let Some(points) = mesh_of else { continue };
         if let Some(e) = networks.embedding.as_mut() {
             let five = five_points(&points);

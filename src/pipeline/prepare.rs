@@ -2,7 +2,7 @@
 
 use crate::image::{Frame, RawFrame};
 use crate::plan::{Casting, FaceTreatment, Plan, PlanSample, PlanTrack};
-use crate::swap::{self, Double, FaceMotion, LightProbe, Mesh, Neutral};
+use crate::swap::{self, Double, FaceMotion, LightProbe, LightSmoother, Mesh, Neutral};
 use crate::treat::{FaceWork, Faults};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -39,6 +39,7 @@ pub(super) struct Prepare<'a> {
     neutrals: BTreeMap<u32, Neutral>,
     windows: BTreeMap<u32, Window>,
     lights: BTreeMap<u32, VecDeque<(u64, LightProbe)>>,
+    smoother: LightSmoother,
     waiting: VecDeque<Waiting>,
     next: u64,
 }
@@ -71,6 +72,7 @@ impl<'a> Prepare<'a> {
             neutrals,
             windows: BTreeMap::new(),
             lights: BTreeMap::new(),
+            smoother: LightSmoother::default(),
             waiting: VecDeque::new(),
             next: 0,
         })
@@ -128,8 +130,8 @@ impl<'a> Prepare<'a> {
                 && let Some(ring) = self.lights.get(&face.track)
                 && let Some(centre) = ring.iter().position(|(f, _)| *f == raw.index.0)
             {
-                let probes: Vec<&LightProbe> = ring.iter().map(|(_, p)| p).collect();
-                face.light = Some(swap::smooth_light(&probes, centre));
+                let window: Vec<Option<LightProbe>> = ring.iter().map(|(_, p)| Some(p.clone())).collect();
+                face.light = self.smoother.smooth(&window, centre);
             }
         }
         emit(raw, faces)
@@ -188,7 +190,8 @@ impl<'a> Prepare<'a> {
     fn measure_light(&mut self, frame: &Frame, index: u64, faces: &mut [FaceWork]) {
         let mesh = self.mesh;
         faces.par_iter_mut().for_each(|f| {
-            f.light = f.motion.as_ref().and_then(|m| swap::probe_light(mesh, frame, &m.subject));
+            // A face whose light cannot be measured is covered.
+            f.light = f.motion.as_ref().and_then(|m| swap::probe_light(mesh, frame, &m.subject).ok());
         });
         for f in faces.iter() {
             if let Some(light) = &f.light {

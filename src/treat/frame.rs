@@ -85,7 +85,7 @@ impl Treater<'_> {
                 (t, over)
             })
             .collect();
-        self.erase_all(&mut frame, work, &plans);
+        let erased = self.erase_neighbours(&mut frame, work, &plans);
         for i in order {
             let (treatment, revealed) = &plans[i];
             let (outcome, touched) = if *revealed {
@@ -94,7 +94,7 @@ impl Treater<'_> {
                 self.treat_face(&mut frame, &work[i], treatment, index.0)?
             };
             outcomes[i] = (work[i].track, outcome);
-            for t in &touched {
+            for t in erased[i].iter().chain(&touched) {
                 if let (Some(original), Some(u)) = (&original, dissolve(treatment, seconds)) {
                     mix_back(&mut frame, original, t, u);
                 }
@@ -111,19 +111,24 @@ impl Treater<'_> {
         })
     }
 
-    /// Removes the inner part of every face that will be swapped before any double is drawn, so that the background
-    /// warp of one face cannot carry pixels of another outwards.
-    fn erase_all(&self, frame: &mut Frame, work: &[FaceWork], plans: &[(TrackTreatment, bool)]) {
-        if work.len() < 2 {
-            return; // `composite` erases its own face
-        }
-        for (w, (t, revealed)) in work.iter().zip(plans) {
-            let swapped = matches!(t.face, FaceTreatment::Swap { .. }) && !revealed;
-            if let (true, Some(motion)) = (swapped, &w.motion) {
-                // A failure here is made good by the cover that follows a failing render.
-                let _erased = catch_unwind(AssertUnwindSafe(|| swap::erase(self.mesh, frame, motion)));
+    /// Averages away every face that will be swapped and has a neighbour, before any double is drawn: the background warp
+    /// of one face must not carry pixels of another out of its matte.
+    fn erase_neighbours(
+        &self,
+        frame: &mut Frame,
+        work: &[FaceWork],
+        plans: &[(TrackTreatment, bool)],
+    ) -> Vec<Vec<Touched>> {
+        let reach = |w: &FaceWork| w.sample.rect.grown(0.6, 0.6, 0.6, 0.6);
+        let mut touched = vec![vec![]; work.len()];
+        for (i, (w, (t, revealed))) in work.iter().zip(plans).enumerate() {
+            let near = work.iter().enumerate().any(|(j, o)| j != i && reach(o).intersection(&reach(w)).area() > 0.0);
+            if near && !revealed && matches!(t.face, FaceTreatment::Swap { .. }) {
+                let shape = Shape::face(&w.sample.rect);
+                touched[i].extend(redact::cover(frame, &shape, Cover::Blur, w.sample.rect.width()));
             }
         }
+        touched
     }
 
     fn treat_face(
@@ -196,7 +201,8 @@ impl Treater<'_> {
             let seed = self.seed ^ (index << 16) ^ u64::from(work.track);
             let size = (frame.width, frame.height);
             let face = swap::render(self.mesh, double, motion, light, size, seed)?;
-            swap::composite(self.mesh, frame, motion, &face, halo)
+            let t = swap::composite(self.mesh, frame, motion, &face, halo)?;
+            Ok(Touched { x: t.x, y: t.y, matte: t.matte })
         }));
         match attempt {
             Ok(Ok(touched)) => Ok(touched),

@@ -2,7 +2,7 @@
 
 use super::detect::{Look, suppress};
 use super::embed::{alignment, five_points};
-use super::landmarks::{FaceCrop, find_landmarks};
+use super::landmarks::find_landmarks;
 use super::pool::Networks;
 use super::types::{Detection, Embedding, Landmarks};
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, Samples};
@@ -77,7 +77,7 @@ impl Embedder {
     /// `Model`.
     pub fn landmarks(&mut self, frame: &Frame, face: &Detection) -> Result<Option<Landmarks>> {
         let Some(model) = &mut self.networks.landmarks else { return Ok(None) };
-        find_landmarks(model.as_mut(), frame, FaceCrop::of_detection(face), 2)
+        find_landmarks(model.as_mut(), frame, face, None)
     }
 }
 
