@@ -18,6 +18,7 @@ pub mod image;
 pub mod plan;
 pub mod redact;
 pub mod infer;
+pub mod swap;
 pub mod treat;
 pub mod units;
 pub mod vision;

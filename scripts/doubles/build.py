@@ -12,6 +12,7 @@ from atlas import SIZE, Layout, Mesh, blur, smooth, to_srgb
 from compose import Member, average_detail, average_light, dilate, fine, grey
 from paths import DOUBLES, MESH, ROOT, STILLS
 
+CALM_WIDTH, SMILE = 0.365, 0.06  # of the mouth, in face widths: at rest, and what a smile adds
 LICENCE = "MIT OR Apache-2.0"
 _members = {}
 
@@ -22,16 +23,18 @@ def member(name, layout):
     return _members[name]
 
 
-def neutral(spec, layout, model):
-    """Shape, light and log detail of the composite's resting face."""
+def neutral(spec, layout, model, smile):
+    """Shape, light and log detail of the composite's resting face; what the members smile is taken off."""
     names = spec["members"]
     weights = np.array([spec.get("weights", {}).get(n, 1.0) for n in names])
     people = [member(n, layout) for n in names]
     shape = np.average([p.shape for p in people], axis=0, weights=weights)
     mirrored = shape[layout.mesh.mirror] * [-1, 1, 1]
     shape = model.close_mouth(0.35 * shape + 0.65 * mirrored if spec.get("flip") else 0.65 * shape + 0.35 * mirrored)
+    extra = float(np.clip(ex.width(shape) - CALM_WIDTH, 0, 0.08))
+    shape = model.close_mouth(shape - 0.8 * extra * model.smile)
     light = average_light(people, weights, layout)
-    detail = average_detail(people, weights, layout)
+    detail = average_detail(people, weights, layout) - 0.8 * extra / SMILE * smile
     outer = layout.outer[..., None]
     detail = detail - 0.85 * outer * blur(detail, 12)  # no hair, ears or background in the outer ring
     inner = (layout.skin > 0) & (layout.depth > 85)
@@ -52,14 +55,14 @@ def smile_pools(specs, layout):
 
 
 def exemplars(spec, layout, model, smile):
-    shape, light, detail = neutral(spec, layout, model)
+    shape, light, detail = neutral(spec, layout, model, smile)
     bite = (shape[13, 1] + shape[14, 1]) / 2
     shut = ex.shut_mouth(light * np.exp(detail), layout)
 
     def mouth(posed):
         return ex.paint_mouth(posed, layout, bite)
 
-    smiling = model.smiling(shape, spec.get("smile", 0.06), 0.026)
+    smiling = model.smiling(shape, SMILE, 0.026)
     opened, wide = model.with_opening(shape, ex.OPEN), model.with_opening(shape, ex.OPEN_WIDE)
     plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling)),
              ("open", opened, detail, mouth(opened)), ("open_wide", wide, detail, mouth(wide)),
@@ -117,8 +120,8 @@ def main():
 
 
 def full(name):
-    """A short name such as `eth_26` stands for a file of the synthetic set."""
-    return name if "/" in name else f"doubles_sfhq/sfhq_{name}.jpg"
+    """`eth_26` stands for a file of the synthetic set, `congress/X000000` for a portrait."""
+    return f"{name}_pictorial.jpg" if "/" in name else f"doubles_sfhq/sfhq_{name}.jpg"
 
 
 if __name__ == "__main__":
