@@ -1,11 +1,14 @@
 //! Joining tracks of one person across shots.
 
 use super::types::{Embedding, TrackSummary};
+use std::collections::BTreeMap;
 
 /// Least mean cosine at which two groups of tracks are one person. On portraits, different people reach 0.26 at most
 /// and the same person 0.60 on average (99 % of strangers below 0.22); faces in film are smaller and blurred, which
 /// brings strangers closer, hence the distance.
 const SAME_PERSON: f32 = 0.45;
+/// No pair of tracks of one person may lie further below that.
+const BELOW_MEAN: f32 = 0.15;
 /// Embeddings of poorer pictures do not speak for a person.
 const LEAST_QUALITY: f32 = 0.12;
 
@@ -16,23 +19,14 @@ const LEAST_QUALITY: f32 = 0.12;
 /// embeddings is a person of its own.
 #[must_use]
 pub fn cluster_people(tracks: &[TrackSummary]) -> Vec<(u32, u32)> {
-    let means: Vec<Option<Embedding>> = tracks.iter().map(mean_embedding).collect();
+    let mut links = Links::new(tracks);
     let mut groups: Vec<Vec<usize>> = (0..tracks.len()).map(|i| vec![i]).collect();
-    loop {
-        let mut best: Option<(f32, usize, usize)> = None;
-        for a in 0..groups.len() {
-            for b in a + 1..groups.len() {
-                if let Some(link) = linkage(tracks, &means, &groups[a], &groups[b])
-                    && best.is_none_or(|(v, _, _)| link > v)
-                {
-                    best = Some((link, a, b));
-                }
-            }
-        }
-        let Some((_, a, b)) = best else { break };
-        let joined = groups.remove(b);
+    while let Some((a, b)) = links.best() {
+        let joined = std::mem::take(&mut groups[b]);
         groups[a].extend(joined);
+        links.join(a, b);
     }
+    groups.retain(|g| !g.is_empty());
     groups.iter_mut().for_each(|g| g.sort_unstable());
     groups.sort();
     let mut people: Vec<(usize, u32)> =
@@ -41,23 +35,63 @@ pub fn cluster_people(tracks: &[TrackSummary]) -> Vec<(u32, u32)> {
     people.into_iter().map(|(i, p)| (tracks[i].track, p)).collect()
 }
 
-/// Mean cosine between two groups; `None` if they may not be joined.
-fn linkage(tracks: &[TrackSummary], means: &[Option<Embedding>], a: &[usize], b: &[usize]) -> Option<f32> {
-    let (mut sum, mut n) = (0.0, 0.0f32);
-    for &i in a {
-        for &j in b {
-            if tracks[i].first_seen <= tracks[j].last_seen && tracks[j].first_seen <= tracks[i].last_seen {
-                return None;
+/// Mean cosines between groups of tracks; only pairs that may be joined are present.
+///
+/// Groups are named by their first member. Sparse, so that thousands of tracks of many people stay cheap.
+struct Links {
+    /// Per group: the groups after and before it that it may be joined with.
+    mean: Vec<BTreeMap<usize, f32>>,
+    size: Vec<f32>,
+}
+
+impl Links {
+    fn new(tracks: &[TrackSummary]) -> Self {
+        let means: Vec<Option<Embedding>> = tracks.iter().map(mean_embedding).collect();
+        let mut links = Links { mean: vec![BTreeMap::new(); tracks.len()], size: vec![1.0; tracks.len()] };
+        for (i, a) in tracks.iter().enumerate() {
+            for (j, b) in tracks.iter().enumerate().skip(i + 1) {
+                let together = a.first_seen <= b.last_seen && b.first_seen <= a.last_seen;
+                let (false, Some(p), Some(q)) = (together, &means[i], &means[j]) else { continue };
+                let cosine = p.cosine(q);
+                if cosine >= SAME_PERSON - BELOW_MEAN {
+                    links.mean[i].insert(j, cosine);
+                    links.mean[j].insert(i, cosine);
+                }
             }
-            let cosine = means[i].as_ref()?.cosine(means[j].as_ref()?);
-            if cosine < SAME_PERSON - 0.15 {
-                return None;
-            }
-            sum += cosine;
-            n += 1.0;
         }
+        links
     }
-    (n > 0.0 && sum / n >= SAME_PERSON).then_some(sum / n)
+
+    /// The pair of groups that are most alike, if alike enough; ties go to the first.
+    fn best(&self) -> Option<(usize, usize)> {
+        let mut best: Option<(f32, usize, usize)> = None;
+        for (a, row) in self.mean.iter().enumerate() {
+            for (&b, &cosine) in row.range(a + 1..) {
+                if cosine >= SAME_PERSON && best.is_none_or(|(v, _, _)| cosine > v) {
+                    best = Some((cosine, a, b));
+                }
+            }
+        }
+        best.map(|(_, a, b)| (a, b))
+    }
+
+    /// Joins group `b` to group `a`: what may not be joined with either may not be joined with both.
+    fn join(&mut self, a: usize, b: usize) {
+        let (left, right) = (std::mem::take(&mut self.mean[a]), std::mem::take(&mut self.mean[b]));
+        let (na, nb) = (self.size[a], self.size[b]);
+        for &other in left.keys().chain(right.keys()) {
+            self.mean[other].remove(&a);
+            self.mean[other].remove(&b);
+        }
+        for (other, p) in left {
+            if let Some(q) = right.get(&other) {
+                let mean = (p * na + q * nb) / (na + nb);
+                self.mean[a].insert(other, mean);
+                self.mean[other].insert(a, mean);
+            }
+        }
+        self.size[a] = na + nb;
+    }
 }
 
 fn mean_embedding(track: &TrackSummary) -> Option<Embedding> {

@@ -108,17 +108,6 @@ impl Track {
         self.samples.push(sample);
     }
 
-    /// Adds the landmarks of the very last sight once they are known.
-    pub fn enrich(&mut self, landmarks: Option<Landmarks>, quality: f32) {
-        self.presence = self.presence.max(landmarks.as_ref().map_or(0.0, |l| l.presence));
-        if let Some(s) = self.samples.last_mut().filter(|s| s.frame.0 == self.last.index) {
-            s.landmarks.clone_from(&landmarks);
-            s.quality = quality;
-        }
-        self.last.landmarks = landmarks;
-        self.last.quality = quality;
-    }
-
     /// Adds the next sight and fills the hole before it.
     pub fn see(&mut self, sight: Sight) {
         let (a, b) = (self.last.index, sight.index);
@@ -154,11 +143,6 @@ impl Track {
         self.first_seen = sight.index;
     }
 
-    /// Where the face was first seen.
-    pub fn first_seen(&self) -> u64 {
-        self.first_seen
-    }
-
     /// Covers `frames` frames before the first sight, not before `floor`.
     pub fn lead_in(&mut self, frames: u64, floor: u64) {
         let Some(start) = self.samples.first().cloned() else { return };
@@ -191,13 +175,29 @@ impl Track {
         self.recent.iter().rev().find(|(i, _)| *i == index).map(|(_, r)| *r)
     }
 
-    /// Whether there is enough evidence to believe in the face.
+    /// Whether there is enough evidence to believe in the face: a detection from `start` up that anything else supports
+    /// (a second one, the landmarks, the other detector, or a high score of its own), or several weak ones.
     pub fn believable(&self, start: f32) -> bool {
-        let seen = self.presence > 0.9;
-        self.max_score >= start
-            || (self.detected >= 3 && self.score_sum >= 1.2 && seen)
+        let supported = self.detected >= 2 || self.presence > 0.8 || self.agreed || self.max_score >= 0.7;
+        (self.max_score >= start && supported)
+            || (self.detected >= 3 && self.score_sum >= 1.2 && self.presence > 0.9)
             || (self.detected >= 6 && self.mean_score() >= 0.38)
             || (self.agreed && self.detected >= 2)
+    }
+
+    /// Frames for which the track is looked for and covered after its last sight, of `most`. A track with little
+    /// evidence does not earn a long shadow.
+    pub fn patience(&self, most: u64) -> u64 {
+        match self.id {
+            None => most.min(6),
+            Some(_) if self.confirmed() => most,
+            Some(_) => most.min(2 + 2 * u64::from(self.detected)),
+        }
+    }
+
+    /// Whether the network for landmarks, and the second detector, are worth their time.
+    pub fn promising(&self, start: f32) -> bool {
+        self.max_score >= start || self.detected >= 2
     }
 
     /// Whether the evidence is strong.

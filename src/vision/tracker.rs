@@ -134,7 +134,7 @@ impl Tracker {
 
     fn end(&self, mut track: Track, end: u64, emit: Emit) -> Result<()> {
         let Some(id) = track.id else { return Ok(()) };
-        track.trail(self.settings.lost, end);
+        track.trail(track.patience(self.settings.lost), end);
         give_out(&mut track, id, emit)?;
         emit(VisionEvent::TrackEnd { track: id, summary: track.summary(id) })
     }
@@ -233,7 +233,7 @@ impl Tracker {
                     track.see(sight);
                     self.live.push(track);
                 }
-                None if now - track.last.index >= settings.lost => self.end(track, now + 1, emit)?,
+                None if now - track.last.index >= track.patience(settings.lost) => self.end(track, now + 1, emit)?,
                 None => self.live.push(track),
             }
         }
@@ -251,7 +251,10 @@ impl Tracker {
             return Err(Error::Limit(format!("more than {MAX_LIVE} faces at once in frame {now}")));
         }
         let settings = self.settings;
-        let found = pool.map(&born, |networks, d| landmarks_of(networks, &frame.frame, d, None, &settings))?;
+        let found = pool.map(&born, |networks, d| {
+            let worth = d.score >= settings.start;
+            if worth { landmarks_of(networks, &frame.frame, d, None, &settings) } else { Ok(None) }
+        })?;
         for (d, landmarks) in born.into_iter().zip(found) {
             let quality = quality(&frame.frame, &d, landmarks.as_ref());
             let sight = Sight { index: now, rect: d.rect, detection: Some(d), landmarks, quality };
@@ -272,7 +275,8 @@ impl Tracker {
             .filter(|&t| {
                 let track = &self.live[t];
                 let turn = WHEN.get(track.tried as usize).is_some_and(|w| track.detected >= *w);
-                turn && track.last.index == now && track.last.detection.is_some() && !track.confirmed()
+                let worth = turn && track.promising(self.settings.start);
+                worth && track.last.index == now && track.last.detection.is_some() && !track.confirmed()
             })
             .collect();
         let rects: Vec<Rect<InFrame>> = due.iter().map(|&t| self.live[t].last.rect).collect();
@@ -316,8 +320,9 @@ impl Tracker {
                 continue;
             }
             let met = self.follow_back(pool, t)?;
-            let (lead, floor) = (self.settings.lead, self.shot_start);
+            let floor = self.shot_start;
             let track = &mut self.live[t];
+            let lead = track.patience(self.settings.lead).min(self.settings.lead);
             if !met {
                 track.lead_in(lead, floor);
             }
@@ -491,7 +496,8 @@ fn observe(
     let index = frame.index.0;
     let known = track.last.landmarks.as_ref().filter(|_| index - track.last.index <= 2);
     if let Some(d) = detection {
-        let landmarks = landmarks_of(networks, &frame.frame, d, known, settings)?;
+        let worth = track.promising(settings.start) || d.score >= settings.start;
+        let landmarks = if worth { landmarks_of(networks, &frame.frame, d, known, settings)? } else { None };
         let quality = quality(&frame.frame, d, landmarks.as_ref());
         return Ok(Some(Sight { index, rect: d.rect, detection: Some(*d), landmarks, quality }));
     }
