@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Instant;
 use understudy::image::{ColorDesc, ColorModel, Frame, Matte, PixelLayout, RgbPatch};
-use understudy::swap::{self, Double, LightProbe, LightSmoother, Mesh};
+use understudy::swap::{self, LightProbe, LightSmoother, Mesh};
 
 fn load(path: &Path) -> Result<Frame> {
     let img = image::open(path)?.into_rgb8();
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         .collect();
     let mesh = Mesh::embedded()?;
     let t = Instant::now();
-    let double = Double::load_dir(&mesh, Path::new(double))?;
+    let double = if Path::new(double).is_dir() { swap::library::load_folder(&mesh, Path::new(double))? } else { swap::DoubleLibrary::shipped()?.load(&mesh, double)? };
     println!("double {:?}: {} exemplars", t.elapsed(), double.exemplars().len());
     let faces: Vec<_> = track.iter().flatten().cloned().collect();
     let neutral = swap::estimate_neutral(&mesh, &faces).context("no face")?;

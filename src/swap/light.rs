@@ -20,7 +20,7 @@ const SIGMA: f32 = 2.0;
 const FILL_SIGMA: f32 = 6.0;
 const FILL_WEIGHT: f32 = 0.02;
 /// Log-luminance deviation from the first estimate at which a sample counts half: hair, glasses, highlights.
-const OUTLIER: f32 = 0.35;
+const OUTLIER: f32 = 0.5;
 /// Largest and smallest gain of the subject's light over the double's.
 const GAIN: (f32, f32) = (0.05, 8.0);
 /// Linear light below this is treated as this.
@@ -160,7 +160,7 @@ pub fn probe_light(mesh: &Mesh, frame: &Frame, subject: &[[f32; 3]]) -> Result<L
         }
         let f = facing[a.triangle as usize];
         colours[i] = bilinear(&patch, x, y).map(to_linear);
-        weights[i] = mesh.maps.skin[i] * f * f;
+        weights[i] = mesh.maps.skin[i] * f;
         if mesh.maps.skin[i] > 0.5 && f > 0.4 {
             spots.push((x as usize, y as usize));
         }

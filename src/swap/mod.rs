@@ -14,6 +14,7 @@ pub mod double;
 mod filter;
 pub mod geometry;
 mod grain;
+pub mod library;
 mod light;
 mod maps;
 pub mod mesh;
@@ -23,8 +24,9 @@ mod texture;
 mod warp;
 
 pub use composite::{Touched, composite};
-pub use double::{Double, DoubleKind};
+pub use double::{Card, Double, DoubleKind};
 pub use geometry::{FaceMotion, Neutral, estimate_neutral, plan_motion};
+pub use library::DoubleLibrary;
 pub use light::{LIGHT_GRID, LightProbe, LightSmoother, probe_light};
 pub use mesh::{FacePoints, Mesh};
 pub use render::{RenderedFace, render};

@@ -12,7 +12,7 @@ use crate::image::{Matte, RgbPatch};
 use crate::{Error, Result};
 
 /// Width of the soft edge at silhouettes, in face widths.
-const SILHOUETTE: f32 = 0.05;
+const SILHOUETTE: f32 = 0.07;
 /// Exponent and limits of contrast matching.
 const CONTRAST_POWER: f32 = 0.8;
 const CONTRAST: (f32, f32) = (0.75, 1.5);
