@@ -442,15 +442,16 @@ fn appearance(frame: &Frame, rect: &Rect<InFrame>) -> Vec<f32> {
     if inside.is_valid() { luma_grid(frame, &inside, 16, 16) } else { Vec::new() }
 }
 
-/// Whether what is at `rect` looks like the track's face in the frame before; a sudden change is somebody else.
+/// Whether what is at `rect` can be the track's face of the frame before; a picture turned inside out is somebody else.
+///
+/// Faces resemble each other at this resolution, and a shaken camera changes one face a lot: this finds only cuts to
+/// another face at the same place that the thumbnails missed.
 fn follows(track: &Track, frame: &Frame, rect: &Rect<InFrame>, now: u64) -> bool {
     let Some((index, old)) = &track.look else { return true };
-    if now - index > 2 {
+    if now - index > 2 || rect.width() < 24.0 {
         return true;
     }
-    let new = appearance(frame, rect);
-    let least = if rect.width() >= 24.0 { 0.5 } else { 0.2 };
-    correlation(old, &new).is_none_or(|c| c > least)
+    correlation(old, &appearance(frame, rect)).is_none_or(|c| c > 0.15)
 }
 
 /// Pearson's correlation; `None` where it says nothing (flat or unequal).
