@@ -59,7 +59,8 @@ impl Analyser {
     /// # Errors
     /// `Model` if a network is missing or cannot be opened.
     pub fn new(models: &ModelSet, runtime: &Runtime, recall: Recall, options: AnalyserOptions) -> Result<Self> {
-        let workers = (0..options.workers.clamp(1, 64)).map(|_| Networks::open(models, runtime)).collect::<Result<_>>()?;
+        let workers =
+            (0..options.workers.clamp(1, 64)).map(|_| Networks::open(models, runtime)).collect::<Result<_>>()?;
         Self::with_networks(workers, recall, options)
     }
 
@@ -152,7 +153,8 @@ impl Analyser {
             jobs.push((frame, cut, index - self.shot_start));
         }
         let (recall, weak) = (self.recall, self.settings.weak);
-        let found = self.pool.map(&jobs, |networks, (frame, _, position)| detect(networks, frame, recall, *position, weak))?;
+        let found =
+            self.pool.map(&jobs, |networks, (frame, _, position)| detect(networks, frame, recall, *position, weak))?;
         for ((frame, cut, _), detections) in jobs.into_iter().zip(found) {
             let looked = detections.is_some();
             let seen = Seen { frame, detections: detections.unwrap_or_default(), cut, looked };

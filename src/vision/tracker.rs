@@ -194,9 +194,8 @@ impl Tracker {
     /// Tracks that lost their face to somebody who looks different at the same place: they end here.
     fn displaced(&self, frame: &Arc<RawFrame>, free: &[Detection], sights: &[Option<Detection>]) -> Vec<bool> {
         let now = frame.index.0;
-        let taken = |t: &Track| {
-            free.iter().any(|d| d.rect.iou(&t.last.rect) > 0.5 && !follows(t, &frame.frame, &d.rect, now))
-        };
+        let taken =
+            |t: &Track| free.iter().any(|d| d.rect.iou(&t.last.rect) > 0.5 && !follows(t, &frame.frame, &d.rect, now));
         self.live.iter().zip(sights).map(|(t, s)| s.is_none() && taken(t)).collect()
     }
 
@@ -216,7 +215,8 @@ impl Tracker {
         let seen = pool.map(&jobs, |networks, (track, detection)| {
             observe(networks, frame, track, detection.as_ref(), &settings)
         })?;
-        let held: Vec<Rect<InFrame>> = seen.iter().flatten().filter(|s| s.detection.is_some()).map(|s| s.rect).collect();
+        let held: Vec<Rect<InFrame>> =
+            seen.iter().flatten().filter(|s| s.detection.is_some()).map(|s| s.rect).collect();
         let mut seen = seen.into_iter();
         let now = frame.index.0;
         for (mut track, ended) in tracks.into_iter().zip(ended) {
@@ -241,10 +241,15 @@ impl Tracker {
     }
 
     /// Starts tracks for detections that nobody took.
-    fn begin(&mut self, pool: &mut Pool, frame: &Arc<RawFrame>, free: &[Detection], ghosts: &[Rect<InFrame>]) -> Result<()> {
+    fn begin(
+        &mut self,
+        pool: &mut Pool,
+        frame: &Arc<RawFrame>,
+        free: &[Detection],
+        ghosts: &[Rect<InFrame>],
+    ) -> Result<()> {
         let now = frame.index.0;
-        let held: Vec<Rect<InFrame>> =
-            self.live.iter().filter(|t| t.last.index == now).map(|t| t.last.rect).collect();
+        let held: Vec<Rect<InFrame>> = self.live.iter().filter(|t| t.last.index == now).map(|t| t.last.rect).collect();
         let born: Vec<Detection> =
             free.iter().filter(|d| !held.iter().any(|h| same_face(h, &d.rect))).copied().collect();
         if self.live.len() + born.len() > MAX_LIVE {
@@ -269,9 +274,9 @@ impl Tracker {
 
     /// Asks the second detector about tracks that are not sure, a few times in their life.
     fn confirm(&mut self, pool: &mut Pool, frame: &Arc<RawFrame>) -> Result<()> {
-        const WHEN: [u32; 5] = [1, 3, 8, 20, 60];
+        const WHEN: [u32; 4] = [1, 5, 20, 60];
         let now = frame.index.0;
-        let due: Vec<usize> = (0..self.live.len())
+        let mut due: Vec<usize> = (0..self.live.len())
             .filter(|&t| {
                 let track = &self.live[t];
                 let turn = WHEN.get(track.tried as usize).is_some_and(|w| track.detected >= *w);
@@ -279,6 +284,9 @@ impl Tracker {
                 worth && track.last.index == now && track.last.detection.is_some() && !track.confirmed()
             })
             .collect();
+        // It costs five times a look of the first detector: new tracks go first, the others wait for a free frame.
+        due.sort_by_key(|&t| self.live[t].tried);
+        due.truncate(2);
         let rects: Vec<Rect<InFrame>> = due.iter().map(|&t| self.live[t].last.rect).collect();
         let agreed = pool.map(&rects, |networks, rect| agrees(networks, &frame.frame, rect))?;
         for (t, agreed) in due.into_iter().zip(agreed) {
@@ -344,8 +352,13 @@ impl Tracker {
             landmarks: start.landmarks.clone(),
             quality: start.quality,
         };
-        let frames: Vec<Arc<RawFrame>> =
-            self.ring.iter().rev().filter(|f| f.index.0 < next.index && f.index.0 >= self.shot_start).cloned().collect();
+        let frames: Vec<Arc<RawFrame>> = self
+            .ring
+            .iter()
+            .rev()
+            .filter(|f| f.index.0 < next.index && f.index.0 >= self.shot_start)
+            .cloned()
+            .collect();
         let settings = self.settings;
         for frame in frames {
             let at = frame.index.0;
@@ -431,15 +444,16 @@ fn appearance(frame: &Frame, rect: &Rect<InFrame>) -> Vec<f32> {
     if inside.is_valid() { luma_grid(frame, &inside, 16, 16) } else { Vec::new() }
 }
 
-/// Whether what is at `rect` looks like the track's face in the frame before; a sudden change is somebody else.
+/// Whether what is at `rect` can be the track's face of the frame before; a picture turned inside out is somebody else.
+///
+/// Faces resemble each other at this resolution, and a shaken camera changes one face a lot: this finds only cuts to
+/// another face at the same place that the thumbnails missed.
 fn follows(track: &Track, frame: &Frame, rect: &Rect<InFrame>, now: u64) -> bool {
     let Some((index, old)) = &track.look else { return true };
-    if now - index > 2 {
+    if now - index > 2 || rect.width() < 24.0 {
         return true;
     }
-    let new = appearance(frame, rect);
-    let least = if rect.width() >= 24.0 { 0.5 } else { 0.2 };
-    correlation(old, &new).is_none_or(|c| c > least)
+    correlation(old, &appearance(frame, rect)).is_none_or(|c| c > 0.15)
 }
 
 /// Pearson's correlation; `None` where it says nothing (flat or unequal).
