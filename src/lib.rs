@@ -17,8 +17,11 @@ pub mod geom;
 pub mod image;
 pub mod plan;
 pub mod redact;
+pub mod infer;
+pub mod swap;
 pub mod treat;
 pub mod units;
+pub mod vision;
 pub mod voice;
 
 pub use error::{Error, Result};

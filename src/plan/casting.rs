@@ -126,6 +126,12 @@ impl Casting {
         })
     }
 
+    /// The treatment of a track of the plan.
+    #[must_use]
+    pub fn treatment_ref(&self, track: u32) -> Option<&TrackTreatment> {
+        self.by_track.get(&track)
+    }
+
     /// All treatments by track number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &TrackTreatment)> {
         self.by_track.iter().map(|(k, v)| (*k, v))

@@ -46,6 +46,13 @@ impl Shape {
         }
     }
 
+    /// The face alone: brows to chin, without hair and ears.
+    #[must_use]
+    pub fn face(face: &Rect<InFrame>) -> Self {
+        let c = face.centre();
+        Shape { centre: c, rx: 0.52 * face.width(), ry: 0.55 * face.height(), bust: None, boxed: false }
+    }
+
     /// Head and shoulders, down to the bottom of the picture.
     #[must_use]
     pub fn bust(face: &Rect<InFrame>) -> Self {

@@ -47,3 +47,19 @@ impl ClearedFrame {
         self.duration
     }
 }
+
+impl ClearedFrame {
+    /// A frame of the same time that shows only a matte (white where this frame was touched).
+    #[must_use]
+    pub fn matte_frame(&self, matte: &crate::image::Matte) -> ClearedFrame {
+        use crate::image::{ColorDesc, ColorModel, PixelLayout, Samples};
+        let layout = PixelLayout { model: ColorModel::Gray, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+        let color = ColorDesc { full_range: Some(true), ..ColorDesc::default() };
+        let mut frame = Frame::black(self.frame.width, self.frame.height, layout, color);
+        if let Samples::U8(v) = &mut frame.planes[0].samples {
+            // Any alpha above 0, however small, must show: rounding up keeps "0 = untouched" exact.
+            v.iter_mut().zip(&matte.data).for_each(|(s, a)| *s = (a * 255.0).ceil().clamp(0.0, 255.0) as u8);
+        }
+        ClearedFrame { frame, index: self.index, pts: self.pts, duration: self.duration }
+    }
+}

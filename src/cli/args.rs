@@ -1,0 +1,397 @@
+//! The command line as clap sees it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 cleared · 2 usage · 3 input · 4 plan or cast · 5 model or device · 6 output or disk ·
+7 verification failed (nothing under the final name) · 130 interrupted";
+
+/// Disguises people in film so that they can speak without being hunted.
+///
+/// Faces are replaced by invented doubles, voices are resynthesised, metadata is left behind; the finished file is
+/// attacked before it gets its name. Everybody is disguised unless a cast file says otherwise. It works offline.
+#[derive(Debug, Parser)]
+#[command(name = "understudy", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Disguise a film: analyse, render, verify, publish
+    ///
+    /// With nothing but IN and -o OUT everybody is protected: each face gets a double of its own, every voice is
+    /// resynthesised, no tag of the source survives. The film appears under its name only if the attack on it fails.
+    #[command(after_help = EXIT_CODES)]
+    Disguise(Disguise),
+    /// Find faces, people and shots, and write them to a plan
+    ///
+    /// The plan holds biometrics of the people filmed: keep it as safe as the source, `understudy shred` it after.
+    Analyse(Analyse),
+    /// Make the film that a plan and a cast describe, and verify it
+    Render(Render),
+    /// Attack OUTPUT as an enemy who has ORIGINAL would
+    Verify(Verify),
+    /// List, show, enrol or check doubles
+    #[command(subcommand)]
+    Double(Double),
+    /// List, verify or add networks
+    #[command(subcommand)]
+    Models(Models),
+    /// Disguise every film of a folder; can be stopped and continued
+    Archive(Archive),
+    /// Measure the stages on a clip, per device
+    Bench(Bench),
+    /// Check this machine: FFmpeg, ONNX Runtime, networks, encoders, limits
+    Doctor(Doctor),
+    /// Overwrite and remove plans
+    Shred(Shred),
+}
+
+/// How carefully faces are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecallArg {
+    /// Every third frame: for a first look, not for release
+    Draft,
+    /// Every frame, several sizes
+    Standard,
+    /// All detectors, tiles and rotations: slow
+    Max,
+}
+
+/// What the output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetArg {
+    /// H.264 and AAC in mp4, plays everywhere
+    Web,
+    /// The source's own codec family, depth and colour
+    Match,
+    /// ProRes 422 HQ and PCM in mov
+    Master,
+    /// FFV1 and PCM in mkv, pixels outside the mattes bit-identical
+    Lossless,
+}
+
+/// Where the networks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// On the processor
+    Cpu,
+    /// On an NVIDIA GPU; an error if it is not there
+    Cuda,
+}
+
+/// Options about networks and the machine.
+#[derive(Debug, Clone, Args)]
+pub struct Machine {
+    /// Folder with network packs (may be given several times; also UNDERSTUDY_MODELS)
+    #[arg(long, value_name = "DIR")]
+    pub models: Vec<PathBuf>,
+    /// Where the networks run
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+    /// Threads for decoding, treating and encoding (default: all cores)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print one JSON event per line instead of progress
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options about what is written.
+#[derive(Debug, Clone, Args)]
+pub struct Output {
+    /// The film to write; its ending chooses the container
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Who becomes whom (TOML); everybody not listed is disguised
+    #[arg(long, value_name = "CAST")]
+    pub cast: Option<PathBuf>,
+    /// What the output is for
+    #[arg(long, value_enum, default_value_t = PresetArg::Match)]
+    pub preset: PresetArg,
+    /// Folder for report.html and report.json (default: OUT with .report appended)
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Leave pictures of the originals out of the report, so that it can be shared
+    #[arg(long)]
+    pub redacted: bool,
+    /// Folder with further doubles (may be given several times)
+    #[arg(long, value_name = "DIR")]
+    pub doubles: Vec<PathBuf>,
+    /// Write the mattes as a grey lossless film for a compositor
+    #[arg(long, value_name = "FILE")]
+    pub matte: Option<PathBuf>,
+    /// Replace OUT if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Constant rate factor for H.264 and H.265 (lower is better; default 18, web 20)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=51))]
+    pub crf: Option<u8>,
+    /// Speed preset for H.264 and H.265
+    #[arg(long, value_name = "NAME")]
+    pub speed: Option<String>,
+}
+
+impl Output {
+    /// Output options of a command that writes a plan only.
+    #[must_use]
+    pub fn for_plan(path: &std::path::Path) -> Self {
+        Output {
+            output: path.to_owned(),
+            cast: None,
+            preset: PresetArg::Match,
+            report: None,
+            redacted: false,
+            doubles: vec![],
+            matte: None,
+            force: false,
+            crf: None,
+            speed: None,
+        }
+    }
+}
+
+/// `disguise`
+#[derive(Debug, Args)]
+pub struct Disguise {
+    /// The film to disguise
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// What is written
+    #[command(flatten)]
+    pub output: Output,
+    /// How carefully faces are looked for
+    #[arg(long, value_enum, default_value_t = RecallArg::Standard)]
+    pub recall: RecallArg,
+    /// Process what decodes of a damaged or cut-off file
+    #[arg(long)]
+    pub salvage: bool,
+    /// Also keep the plan, to edit the cast by (holds biometrics)
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `analyse`
+#[derive(Debug, Args)]
+pub struct Analyse {
+    /// The film to look at
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The plan to write
+    #[arg(short, long, value_name = "PLAN")]
+    pub output: PathBuf,
+    /// How carefully faces are looked for
+    #[arg(long, value_enum, default_value_t = RecallArg::Standard)]
+    pub recall: RecallArg,
+    /// Process what decodes of a damaged or cut-off file
+    #[arg(long)]
+    pub salvage: bool,
+    /// Replace PLAN if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `render`
+#[derive(Debug, Args)]
+pub struct Render {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The analysed film, if it has moved since
+    #[arg(long, value_name = "IN")]
+    pub input: Option<PathBuf>,
+    /// What is written
+    #[command(flatten)]
+    pub output: Output,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The undisguised film
+    #[arg(value_name = "ORIGINAL")]
+    pub original: PathBuf,
+    /// The film to attack
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// The plan, so that people have numbers and every planned face is looked at
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// The cast, so that those who stay visible are known
+    #[arg(long, value_name = "CAST", requires = "plan")]
+    pub cast: Option<PathBuf>,
+    /// Folder for report.html and report.json
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Leave pictures of the originals out of the report
+    #[arg(long)]
+    pub redacted: bool,
+    /// How carefully faces are looked for
+    #[arg(long, value_enum, default_value_t = RecallArg::Standard)]
+    pub recall: RecallArg,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `double …`
+#[derive(Debug, Subcommand)]
+pub enum Double {
+    /// List the doubles that can be cast
+    List {
+        /// Folder with further doubles
+        #[arg(long, value_name = "DIR")]
+        doubles: Vec<PathBuf>,
+    },
+    /// Write a contact sheet of one double
+    Show {
+        /// Its name
+        name: String,
+        /// The picture to write (PNG)
+        #[arg(short, long, value_name = "PNG")]
+        output: PathBuf,
+        /// Folder with further doubles
+        #[arg(long, value_name = "DIR")]
+        doubles: Vec<PathBuf>,
+    },
+    /// Enrol a volunteer from photographs
+    ///
+    /// Needs at least: a neutral face, a smile, an open mouth and closed eyes, each facing the camera, evenly lit,
+    /// brows visible. Says what is missing.
+    New {
+        /// Name of the double to make
+        name: String,
+        /// TOML with `signatory`, `date` and `text` of the volunteer's consent
+        #[arg(long, value_name = "FILE")]
+        consent: PathBuf,
+        /// Folder that will hold the double
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Photographs of the volunteer
+        #[arg(required = true, value_name = "PHOTO")]
+        photos: Vec<PathBuf>,
+        /// Networks and machine
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Score doubles against the people of a plan: likeness, skin, pose
+    Check {
+        /// The plan
+        plan: PathBuf,
+        /// Only this double
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Folder with further doubles
+        #[arg(long, value_name = "DIR")]
+        doubles: Vec<PathBuf>,
+        /// Networks and machine
+        #[command(flatten)]
+        machine: Machine,
+    },
+}
+
+/// `models …`
+#[derive(Debug, Subcommand)]
+pub enum Models {
+    /// List known networks and where they were found
+    List {
+        /// Networks and machine
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Check every installed network against its SHA-256 and load it
+    Verify {
+        /// Networks and machine
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Install networks from a file or a folder
+    Add {
+        /// File or folder
+        pack: PathBuf,
+    },
+}
+
+/// `archive`
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// Folder with films
+    #[arg(value_name = "DIR")]
+    pub input: PathBuf,
+    /// Folder for the disguised films, their reports and the state file
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Films at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Who becomes whom, for all films
+    #[arg(long, value_name = "CAST")]
+    pub cast: Option<PathBuf>,
+    /// What the outputs are for
+    #[arg(long, value_enum, default_value_t = PresetArg::Match)]
+    pub preset: PresetArg,
+    /// How carefully faces are looked for
+    #[arg(long, value_enum, default_value_t = RecallArg::Standard)]
+    pub recall: RecallArg,
+    /// Try films again that failed before
+    #[arg(long)]
+    pub retry: bool,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `bench`
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// A clip; default: the built-in sample pattern
+    #[arg(value_name = "CLIP")]
+    pub clip: Option<PathBuf>,
+    /// Frames to measure
+    #[arg(long, default_value_t = 150)]
+    pub frames: u64,
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Networks and machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `shred`
+#[derive(Debug, Args)]
+pub struct Shred {
+    /// Plans to remove
+    #[arg(required = true, value_name = "PLAN")]
+    pub plans: Vec<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

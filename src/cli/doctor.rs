@@ -1,0 +1,51 @@
+//! `doctor`: is everything here that a disguise needs?
+
+use super::args;
+use super::context::{device, library};
+use super::progress::{err, out};
+use crate::infer::{ModelSet, Runtime};
+use crate::media::Limits;
+use crate::{Error, Result};
+
+/// `understudy doctor`
+pub(super) fn run(a: args::Doctor) -> Result<()> {
+    crate::media::init();
+    let mut wrong: Option<Error> = None;
+    let mut say = |name: &str, result: Result<String>| match result {
+        Ok(text) => out(&format!("ok      {name}: {text}")),
+        Err(e) => {
+            err(&format!("WRONG   {name}: {e}"));
+            wrong.get_or_insert(e);
+        }
+    };
+    out(&format!("understudy {}", env!("CARGO_PKG_VERSION")));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    say("machine", Ok(format!("{cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH)));
+    say("FFmpeg", crate::media::describe_build());
+    let runtime = Runtime::load(None, device(a.machine.device));
+    say("ONNX Runtime", runtime.as_ref().map(describe).map_err(|e| Error::Model(e.to_string())));
+    let models = ModelSet::discover(&ModelSet::search_path(&a.machine.models));
+    match models {
+        Ok(models) => {
+            for m in models.all() {
+                let opened = match &runtime {
+                    Ok(r) => r.open(m).map(|_| format!("{} loads", m.entry.name)),
+                    Err(_) => Ok(format!("{} is there", m.entry.name)),
+                };
+                say(&m.entry.role.to_string(), opened);
+            }
+            say("networks", models.require().map(|()| "all roles are filled".into()));
+        }
+        Err(e) => say("networks", Err(e)),
+    }
+    say("doubles", library(&[]).map(|l| format!("{} shipped", l.choices().len())));
+    let l = Limits::default();
+    let text = format!("{} x {} pixels, {:.0} h, {} streams", l.max_width, l.max_height, l.max_duration_secs / 3600.0, l.max_streams);
+    say("limits", Ok(text));
+    say("sandbox", Ok("none in this version: treat hostile files in a container".into()));
+    wrong.map_or(Ok(()), Err)
+}
+
+fn describe(runtime: &Runtime) -> String {
+    format!("{} on {:?}, {}", runtime.build_info(), runtime.device(), runtime.library().display())
+}

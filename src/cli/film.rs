@@ -1,0 +1,203 @@
+//! `disguise`, `analyse`, `render`, `verify`.
+
+use super::args;
+use super::context::{Context, library, preset, recall, report_dir};
+use super::progress::out;
+use crate::media::{EncodeOptions, Limits};
+use crate::pipeline::{self, DisguiseJob, Published};
+use crate::plan::{Cast, Plan, PlanLimits, fingerprint, read_plan, write_plan};
+use crate::treat::Faults;
+use crate::verify::{VerifyInput, VerifyOptions};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+fn read_cast(path: Option<&PathBuf>) -> Result<Cast> {
+    path.map_or_else(|| Ok(Cast::default()), |p| Cast::read(p))
+}
+
+/// Runs `work` with a job made of the options.
+fn with_job<T>(
+    input: &Path,
+    output: &args::Output,
+    recall_arg: args::RecallArg,
+    salvage: bool,
+    context: &Context,
+    work: impl FnOnce(&DisguiseJob) -> Result<T>,
+) -> Result<T> {
+    let cast = read_cast(output.cast.as_ref())?;
+    let doubles = library(&output.doubles)?;
+    let job = DisguiseJob {
+        input,
+        output: &output.output,
+        preset: preset(output.preset),
+        encode: EncodeOptions { crf: output.crf, speed: output.speed.clone(), ..EncodeOptions::default() },
+        cast: &cast,
+        recall: recall(recall_arg),
+        salvage,
+        report: report_dir(&output.output, output.report.as_ref()),
+        redacted: output.redacted,
+        matte: output.matte.as_deref(),
+        limits: Limits::default(),
+        models: &context.models,
+        runtime: &context.runtime,
+        doubles: &doubles,
+        threads: context.threads,
+        force: output.force,
+        seed: None,
+        faults: Faults::default(),
+    };
+    work(&job)
+}
+
+/// Cheap checks of paths and cast, before networks are loaded.
+fn check_early(input: &Path, output: &args::Output) -> Result<()> {
+    pipeline::check_input(input)?;
+    pipeline::check_output(input, &output.output, output.force)?;
+    read_cast(output.cast.as_ref()).map(|_| ())
+}
+
+/// `understudy disguise`
+pub(super) fn disguise(a: args::Disguise) -> Result<()> {
+    check_early(&a.input, &a.output)?;
+    crate::media::init();
+    crate::media::probe(&a.input, &Limits::default())?;
+    let context = Context::new(&a.machine)?;
+    with_job(&a.input, &a.output, a.recall, a.salvage, &context, |job| {
+        let probe = crate::media::probe(job.input, &job.limits)?;
+        let plan = job.analyse(&context.teller, &context.cancel)?;
+        if let Some(path) = &a.plan {
+            write_plan(path, &plan)?;
+        }
+        let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
+        tell(&context, &plan, &published, job.output);
+        Ok(())
+    })
+}
+
+/// `understudy analyse`
+pub(super) fn analyse(a: args::Analyse) -> Result<()> {
+    pipeline::check_input(&a.input)?;
+    pipeline::check_output(&a.input, &a.output, a.force)?;
+    crate::media::init();
+    crate::media::probe(&a.input, &Limits::default())?;
+    let context = Context::new(&a.machine)?;
+    let output = args::Output::for_plan(&a.output);
+    with_job(&a.input, &output, a.recall, a.salvage, &context, |job| {
+        let plan = job.analyse(&context.teller, &context.cancel)?;
+        write_plan(&a.output, &plan)?;
+        tell_plan(&context, &plan);
+        Ok(())
+    })
+}
+
+/// `understudy render`
+pub(super) fn render(a: args::Render) -> Result<()> {
+    let plan = read_plan(&a.plan, PlanLimits::default())?;
+    let input = a.input.clone().unwrap_or_else(|| PathBuf::from(&plan.source_path));
+    check_early(&input, &a.output)?;
+    if fingerprint(&input)? != plan.source {
+        return Err(Error::Plan(format!(
+            "the film is not the one that was analysed: analyse it again, or name the right one with --input: {}",
+            input.display()
+        )));
+    }
+    let context = Context::new(&a.machine)?;
+    let salvage = plan.salvaged;
+    with_job(&input, &a.output, args::RecallArg::Standard, salvage, &context, |job| {
+        let probe = crate::media::probe(job.input, &job.limits)?;
+        let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
+        tell(&context, &plan, &published, job.output);
+        Ok(())
+    })
+}
+
+/// `understudy verify`
+pub(super) fn verify(a: args::Verify) -> Result<()> {
+    pipeline::check_input(&a.original)?;
+    pipeline::check_input(&a.output)?;
+    let plan = a.plan.as_ref().map(|p| read_plan(p, PlanLimits::default())).transpose()?;
+    let cast = read_cast(a.cast.as_ref())?;
+    let context = Context::new(&a.machine)?;
+    let limits = Limits::default();
+    let probe = crate::media::probe(&a.original, &limits)?;
+    let doubles = library(&[])?;
+    let casting = match &plan {
+        Some(plan) => Some(crate::plan::Casting::resolve(plan, &cast, &doubles.choices(), &[])?),
+        None => None,
+    };
+    let policies = pipeline::stream_policies(&cast, &probe)?;
+    let input = VerifyInput {
+        original: &a.original,
+        output: &a.output,
+        plan: plan.as_ref(),
+        casting: casting.as_ref(),
+        audio: &policies,
+        models: &context.models,
+        runtime: &context.runtime,
+        findings: vec![],
+    };
+    let options = VerifyOptions { limits, threads: context.threads, ..VerifyOptions::default() };
+    context.teller.note("verifying");
+    let report = crate::verify::verify(&input, &options, &|_done, _total| context.cancel.check())?;
+    let dir = report_dir(&a.output, a.report.as_ref());
+    let page = crate::report::write(&dir, &report, &crate::report::ReportOptions { redacted: a.redacted })?;
+    for f in &report.failures {
+        out(&format!("failed: {}: {}", f.kind, f.detail));
+    }
+    if report.cleared {
+        out(&format!("cleared; see {}", page.display()));
+        Ok(())
+    } else {
+        Err(Error::Residual(format!("verification failed; see {}", page.display())))
+    }
+}
+
+fn tell_plan(context: &Context, plan: &Plan) {
+    let weak = plan.tracks.iter().filter(|t| !t.confirmed).count();
+    context.teller.event(&serde_json::json!({
+        "event": "plan", "frames": plan.video.frames, "people": plan.people.len(), "tracks": plan.tracks.len(),
+        "shots": plan.cuts.len() + 1, "weak_tracks": weak,
+    }));
+    if !context.teller.is_json() {
+        out(&format!(
+            "{} frames, {} shots, {} people in {} tracks ({weak} doubtful)",
+            plan.video.frames,
+            plan.cuts.len() + 1,
+            plan.people.len(),
+            plan.tracks.len()
+        ));
+        for p in &plan.people {
+            out(&format!("  person {}: tracks {:?}, {} frames", p.id, p.tracks, p.frames));
+        }
+    }
+}
+
+fn tell(context: &Context, plan: &Plan, published: &Published, output: &Path) {
+    let s = &published.summary;
+    context.teller.event(&serde_json::json!({
+        "event": "cleared", "output": output.to_string_lossy(), "report": published.report_page.to_string_lossy(),
+        "frames": s.frames, "people": plan.people.len(), "swapped": s.swapped, "redacted": s.redacted,
+        "covered": s.covered, "kept": s.kept, "encoders": s.encoders,
+    }));
+    if context.teller.is_json() {
+        return;
+    }
+    out(&format!(
+        "{} frames, {} people; face-frames: {} swapped, {} redacted, {} covered for want of a double, {} kept",
+        s.frames,
+        plan.people.len(),
+        s.swapped,
+        s.redacted,
+        s.covered,
+        s.kept
+    ));
+    let mut told = std::collections::BTreeSet::new();
+    for f in plan.findings.iter().chain(&s.findings) {
+        if told.insert(&f.note) {
+            out(&format!("note: {}", f.note));
+        }
+    }
+    out(&format!("film: {}", output.display()));
+    out(&format!("report: {}", published.report_page.display()));
+    out("cleared by this program's own attack. A disguise lowers the risk; it cannot remove it.");
+}

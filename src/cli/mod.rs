@@ -1,0 +1,73 @@
+//! The command line: arguments lowered once to jobs, results told to people or machines.
+
+mod archive;
+mod args;
+mod bench;
+mod context;
+mod doctor;
+mod doubles;
+mod film;
+mod models;
+mod progress;
+mod shred;
+
+pub use args::Cli;
+use args::Command;
+
+/// Runs a command and returns the process exit code. Errors go to standard error in one line.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    quiet_panics();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("UNDERSTUDY_LOG")
+        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    if subscriber.try_init().is_err() {
+        progress::err("the log was set up already");
+    }
+    let json = json_of(&cli.command);
+    let result = match cli.command {
+        Command::Disguise(a) => film::disguise(a),
+        Command::Analyse(a) => film::analyse(a),
+        Command::Render(a) => film::render(a),
+        Command::Verify(a) => film::verify(a),
+        Command::Double(a) => doubles::run(a),
+        Command::Models(a) => models::run(a),
+        Command::Archive(a) => archive::run(a),
+        Command::Bench(a) => bench::run(a),
+        Command::Doctor(a) => doctor::run(a),
+        Command::Shred(a) => shred::run(a),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(e) => {
+            let text = e.to_string().replace('\n', " ");
+            if json {
+                let event = serde_json::json!({"event": "error", "code": e.exit_code(), "text": text});
+                progress::out(&event.to_string());
+            }
+            progress::err(&format!("understudy: {text}"));
+            e.exit_code()
+        }
+    }
+}
+
+fn json_of(command: &Command) -> bool {
+    match command {
+        Command::Disguise(a) => a.machine.json,
+        Command::Analyse(a) => a.machine.json,
+        Command::Render(a) => a.machine.json,
+        Command::Verify(a) => a.machine.json,
+        Command::Archive(a) => a.machine.json,
+        Command::Bench(a) => a.machine.json,
+        Command::Doctor(a) => a.machine.json,
+        Command::Double(_) | Command::Models(_) | Command::Shred(_) => false,
+    }
+}
+
+/// Panics are caught where they can be answered; their text may quote data, so only the place is told.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(|| "?".into(), |l| format!("{}:{}", l.file(), l.line()));
+        tracing::error!("a stage failed at {place}; the faces concerned are covered or the job stops");
+    }));
+}

@@ -1,0 +1,298 @@
+//! Film to plan.
+
+use super::{Cancel, Progress, first_cause, join, queue_len};
+use crate::image::RawFrame;
+use crate::media::{DecodeOptions, Limits, VideoReader};
+use crate::plan::{
+    Finding, ModelUsed, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, VideoSummary,
+    fingerprint,
+};
+use crate::units::FrameIndex;
+use crate::vision::{Analyser, FaceSample, Provenance, Recall, TrackSummary, VisionEvent, cluster_people};
+use crate::{Error, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Samples per block of a plan.
+const BLOCK: usize = 128;
+
+/// What to analyse.
+pub struct AnalyseJob<'a> {
+    /// The film.
+    pub input: &'a Path,
+    /// Bounds on hostile input.
+    pub limits: &'a Limits,
+    /// Process what decodes of a damaged file.
+    pub salvage: bool,
+    /// How carefully to look.
+    pub recall: Recall,
+    /// Networks that take part, for the plan.
+    pub models: Vec<ModelUsed>,
+    /// Decoder threads.
+    pub threads: usize,
+    /// Most faces (tracks) in a film.
+    pub max_tracks: usize,
+}
+
+/// Looks at every frame and returns the plan.
+///
+/// # Errors
+/// `Input` if the film cannot be decoded or has no frame, `Model` if a network fails, `Limit` beyond the limits.
+pub fn analyse(job: &AnalyseJob, analyser: Analyser, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan> {
+    let source = fingerprint(job.input)?;
+    let options = DecodeOptions { threads: job.threads, salvage: job.salvage };
+    let reader = VideoReader::open(job.input, job.limits, options)?;
+    let info = reader.info().clone();
+    let bytes = info.layout.frame_bytes(info.width, info.height);
+    progress.begin("analysing", info.frame_count_hint);
+    let (tx, rx) = bounded::<RawFrame>(queue_len(bytes));
+    let (collected, damage) = std::thread::scope(|scope| -> Result<(Collected, Vec<Finding>)> {
+        let decode = std::thread::Builder::new()
+            .name("decode".into())
+            .spawn_scoped(scope, move || decode_all(reader, tx, cancel))
+            .map_err(|e| Error::io("cannot start a thread", "-", e))?;
+        let seen = look_at_all(job, analyser, rx, progress);
+        let decoded = join(decode, "decoder");
+        match (seen, decoded) {
+            (Ok(seen), Ok(damage)) => Ok((seen, damage)),
+            (seen, decoded) => {
+                first_cause(vec![seen.map(|_| ()), decoded.map(|_| ())])?;
+                Err(Error::Cancelled)
+            }
+        }
+    })?;
+    progress.end();
+    if collected.frames == 0 {
+        return Err(Error::Input("the film has no picture that can be decoded".into()));
+    }
+    let video = VideoSummary {
+        width: info.width,
+        height: info.height,
+        frames: collected.frames,
+        fps: if info.avg_frame_rate.is_finite() && info.avg_frame_rate > 0.0 { info.avg_frame_rate } else { 25.0 },
+        time_base: info.time_base,
+        start: collected.first_pts,
+    };
+    let mut plan = collected.into_plan(job, source, video)?;
+    plan.findings.extend(damage);
+    Ok(plan)
+}
+
+fn decode_all(mut reader: VideoReader, to: Sender<RawFrame>, cancel: &Cancel) -> Result<Vec<Finding>> {
+    while let Some(raw) = reader.next()? {
+        cancel.check()?;
+        to.send(raw).map_err(|_gone| Error::Cancelled)?;
+    }
+    let count = reader.damage();
+    Ok(if count == 0 {
+        vec![]
+    } else {
+        vec![Finding {
+            kind: "input.damaged".into(),
+            frame: None,
+            track: None,
+            count,
+            note: "parts of the input could not be decoded and are missing from the film".into(),
+        }]
+    })
+}
+
+/// What the events of the analyser add up to.
+#[derive(Default)]
+struct Collected {
+    frames: u64,
+    first_pts: i64,
+    cuts: Vec<u64>,
+    tracks: BTreeMap<u32, TrackSoFar>,
+    summaries: Vec<TrackSummary>,
+}
+
+#[derive(Default)]
+struct TrackSoFar {
+    first: u64,
+    next: u64,
+    open: Vec<PlanSample>,
+    blocks: Vec<SampleBlock>,
+    widths: Vec<f32>,
+}
+
+fn look_at_all(
+    job: &AnalyseJob,
+    mut analyser: Analyser,
+    from: Receiver<RawFrame>,
+    progress: &dyn Progress,
+) -> Result<Collected> {
+    let mut all = Collected::default();
+    for raw in &from {
+        if all.frames == 0 {
+            all.first_pts = raw.pts.0;
+        }
+        all.frames += 1;
+        let frames = all.frames;
+        analyser.push(Arc::new(raw), &mut |event| all.take(event, job.max_tracks))?;
+        progress.step(frames);
+    }
+    analyser.finish(&mut |event| all.take(event, job.max_tracks))?;
+    Ok(all)
+}
+
+impl Collected {
+    fn take(&mut self, event: VisionEvent, max_tracks: usize) -> Result<()> {
+        match event {
+            VisionEvent::Shot { range } => {
+                if range.start.0 > 0 {
+                    self.cuts.push(range.start.0);
+                }
+            }
+            VisionEvent::Samples { track, samples } => {
+                let so_far = self.tracks.entry(track).or_default();
+                for sample in samples {
+                    so_far.push(sample)?;
+                }
+                if self.tracks.len() > max_tracks {
+                    return Err(Error::Limit(format!("more than {max_tracks} faces were found")));
+                }
+            }
+            VisionEvent::TrackEnd { summary, .. } => self.summaries.push(summary),
+        }
+        Ok(())
+    }
+
+    fn into_plan(
+        mut self,
+        job: &AnalyseJob,
+        source: crate::plan::SourceFingerprint,
+        video: VideoSummary,
+    ) -> Result<Plan> {
+        self.summaries.sort_by_key(|s| s.track);
+        let persons: BTreeMap<u32, u32> = cluster_people(&self.summaries).into_iter().collect();
+        let mut findings = Vec::new();
+        let mut tracks = Vec::new();
+        for (id, mut t) in std::mem::take(&mut self.tracks) {
+            t.close_block()?;
+            if t.blocks.is_empty() {
+                continue;
+            }
+            let summary = self.summaries.iter().find(|s| s.track == id);
+            let confirmed = summary.is_some_and(|s| s.confirmed);
+            if !confirmed {
+                findings.push(Finding {
+                    kind: "track.weak".into(),
+                    frame: Some(t.first),
+                    track: Some(id),
+                    count: t.next - t.first,
+                    note: "this may not be a face; it is treated as one".into(),
+                });
+            }
+            t.widths.sort_by(f32::total_cmp);
+            tracks.push(PlanTrack {
+                id,
+                person: persons.get(&id).copied().unwrap_or(1_000_000 + id),
+                first: FrameIndex(t.first),
+                end: FrameIndex(t.next),
+                confirmed,
+                max_score: summary.map_or(0.0, |s| s.max_score),
+                width_px: t.widths.get(t.widths.len() / 2).copied().unwrap_or(0.0),
+                blocks: t.blocks,
+            });
+        }
+        let people = people_of(&tracks, &self.summaries);
+        Ok(Plan {
+            version: PLAN_VERSION,
+            source_path: job.input.to_string_lossy().into_owned(),
+            source,
+            video,
+            recall: job.recall.to_string(),
+            models: job.models.clone(),
+            cuts: self.cuts,
+            tracks,
+            people,
+            findings,
+            salvaged: job.salvage,
+        })
+    }
+}
+
+impl TrackSoFar {
+    fn push(&mut self, sample: FaceSample) -> Result<()> {
+        if self.blocks.is_empty() && self.open.is_empty() {
+            self.first = sample.frame.0;
+            self.next = sample.frame.0;
+        }
+        if sample.frame.0 != self.next {
+            return Err(Error::Model("the tracker left a hole in a track; this is a defect of this program".into()));
+        }
+        self.next += 1;
+        self.widths.push(sample.rect.width());
+        if self.widths.len() > 4096 {
+            let mut keep = false;
+            self.widths.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        self.open.push(PlanSample {
+            rect: sample.rect,
+            score: sample.score,
+            origin: match sample.provenance {
+                Provenance::Detected => Origin::Detected,
+                Provenance::Tracked => Origin::Tracked,
+                Provenance::Interpolated => Origin::Interpolated,
+                Provenance::Predicted => Origin::Predicted,
+            },
+            points: sample.landmarks.map(|l| l.points),
+        });
+        if self.open.len() >= BLOCK { self.close_block() } else { Ok(()) }
+    }
+
+    fn close_block(&mut self) -> Result<()> {
+        if !self.open.is_empty() {
+            let first = self.next - self.open.len() as u64;
+            self.blocks.push(SampleBlock::pack(first, &self.open)?);
+            self.open.clear();
+        }
+        Ok(())
+    }
+}
+
+/// People with their tracks, mean embedding and mean skin colour.
+fn people_of(tracks: &[PlanTrack], summaries: &[TrackSummary]) -> Vec<PlanPerson> {
+    let mut people: BTreeMap<u32, PlanPerson> = BTreeMap::new();
+    let mut weights: BTreeMap<u32, f32> = BTreeMap::new();
+    for t in tracks {
+        let p = people.entry(t.person).or_insert_with(|| PlanPerson {
+            id: t.person,
+            tracks: vec![],
+            embedding: vec![],
+            tone: [0.0; 3],
+            frames: 0,
+        });
+        p.tracks.push(t.id);
+        p.frames += t.len();
+        let Some(s) = summaries.iter().find(|s| s.track == t.id) else { continue };
+        let weight = t.len() as f32;
+        let total = weights.entry(t.person).or_insert(0.0);
+        *total += weight;
+        for (mean, v) in p.tone.iter_mut().zip(s.tone) {
+            *mean += (v - *mean) * weight / total.max(1e-6);
+        }
+        for (quality, e) in &s.embeddings {
+            p.embedding.resize(e.0.len(), 0.0);
+            for (sum, v) in p.embedding.iter_mut().zip(&e.0) {
+                *sum += quality * v;
+            }
+        }
+    }
+    let mut people: Vec<PlanPerson> = people.into_values().collect();
+    for p in &mut people {
+        let norm = p.embedding.iter().map(|v| v * v).sum::<f32>().sqrt();
+        if norm > 1e-6 {
+            p.embedding.iter_mut().for_each(|v| *v /= norm);
+        } else {
+            p.embedding.clear();
+        }
+    }
+    people
+}

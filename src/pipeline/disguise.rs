@@ -1,0 +1,316 @@
+//! The whole way of a film: analyse, cast, render, verify, publish.
+
+use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
+use crate::files::PartFile;
+use crate::infer::{ModelSet, Runtime};
+use crate::media::{EncodeOptions, Limits, Preset, Probe};
+use crate::plan::{Cast, Casting, DoubleChoice, ModelUsed, Plan};
+use crate::report::ReportOptions;
+use crate::swap::{Double, DoubleLibrary, Mesh};
+use crate::treat::Faults;
+use crate::verify::{Report, VerifyInput, VerifyOptions, verify};
+use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything a film needs on its way.
+pub struct DisguiseJob<'a> {
+    /// The film.
+    pub input: &'a Path,
+    /// Its disguised version.
+    pub output: &'a Path,
+    /// What the output is for.
+    pub preset: Preset,
+    /// Encoder settings.
+    pub encode: EncodeOptions,
+    /// Who becomes whom.
+    pub cast: &'a Cast,
+    /// How carefully to look.
+    pub recall: Recall,
+    /// Process what decodes of a damaged file.
+    pub salvage: bool,
+    /// Where the report goes.
+    pub report: PathBuf,
+    /// Leave originals out of the report.
+    pub redacted: bool,
+    /// Film of mattes, if wanted.
+    pub matte: Option<&'a Path>,
+    /// Bounds on hostile input.
+    pub limits: Limits,
+    /// Networks.
+    pub models: &'a ModelSet,
+    /// Where they run.
+    pub runtime: &'a Runtime,
+    /// All doubles that may be cast.
+    pub doubles: &'a DoubleLibrary,
+    /// Threads for decoding and encoding.
+    pub threads: usize,
+    /// Replace the output if it exists.
+    pub force: bool,
+    /// Seed of the grain; `None` draws one from the operating system.
+    pub seed: Option<u64>,
+    /// Failures on purpose, for tests.
+    pub faults: Faults,
+}
+
+/// A film that was published.
+#[derive(Debug)]
+pub struct Published {
+    /// What rendering did.
+    pub summary: RenderSummary,
+    /// What the attack found.
+    pub report: Report,
+    /// The page to look at.
+    pub report_page: PathBuf,
+}
+
+impl DisguiseJob<'_> {
+    /// Refuses what must not be started: output = input, an existing output, a folder that cannot be written.
+    ///
+    /// # Errors
+    /// `Usage`, `Input` or `Io`.
+    pub fn check_paths(&self) -> Result<()> {
+        check_input(self.input)?;
+        check_output(self.input, self.output, self.force)
+    }
+
+    /// Finds the faces of the film.
+    ///
+    /// # Errors
+    /// As [`analyse`].
+    pub fn analyse(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan> {
+        self.models.require()?;
+        let options = AnalyserOptions::default();
+        let analyser = Analyser::new(self.models, self.runtime, self.recall, options)?;
+        let job = AnalyseJob {
+            input: self.input,
+            limits: &self.limits,
+            salvage: self.salvage,
+            recall: self.recall,
+            models: models_used(self.models),
+            threads: self.threads,
+            max_tracks: 100_000,
+        };
+        analyse(&job, analyser, progress, cancel)
+    }
+}
+
+/// Refuses an input that is no readable file.
+///
+/// # Errors
+/// `Input`.
+pub fn check_input(input: &Path) -> Result<()> {
+    let meta = std::fs::metadata(input)
+        .map_err(|e| Error::Input(format!("cannot open the input ({e}): {}", input.display())))?;
+    if meta.is_dir() {
+        return Err(Error::Input(format!(
+            "the input is a folder (use `understudy archive` for folders): {}",
+            input.display()
+        )));
+    }
+    if meta.len() == 0 {
+        return Err(Error::Input(format!("the input is empty: {}", input.display())));
+    }
+    Ok(())
+}
+
+/// Refuses an output that is the input, exists, or cannot be written.
+///
+/// # Errors
+/// `Usage` or `Io`.
+pub fn check_output(input: &Path, output: &Path, force: bool) -> Result<()> {
+    if same_file(input, output) {
+        return Err(Error::Usage(format!(
+            "the output is the input; choose another name (the source is never overwritten): {}",
+            output.display()
+        )));
+    }
+    if output.is_dir() {
+        return Err(Error::Usage(format!("the output is a folder; give a file name: {}", output.display())));
+    }
+    if output.exists() && !force {
+        return Err(Error::Usage(format!("the output exists; remove it or add --force: {}", output.display())));
+    }
+    let folder = match output.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(Error::Output(format!("the output folder does not exist: {}", folder.display())));
+    }
+    drop(PartFile::create(output)?); // proves that the folder can be written before hours of work
+    Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (std::fs::metadata(a), std::fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Names, hashes and roles of the networks that take part.
+#[must_use]
+pub fn models_used(models: &ModelSet) -> Vec<ModelUsed> {
+    models
+        .present()
+        .map(|e| ModelUsed { name: e.name.clone(), sha256: e.sha256.clone(), role: e.role.to_string() })
+        .collect()
+}
+
+/// Disguises a film from start to end. The film appears under its name only if it was cleared.
+///
+/// # Errors
+/// `Residual` if the attack succeeded: the report says where, nothing stands under the final name.
+pub fn disguise(job: &DisguiseJob, progress: &dyn Progress, cancel: &Cancel) -> Result<(Plan, Published)> {
+    job.check_paths()?;
+    let probe = crate::media::probe(job.input, &job.limits)?;
+    let plan = job.analyse(progress, cancel)?;
+    let published = render_and_verify(job, &plan, &probe, progress, cancel)?;
+    Ok((plan, published))
+}
+
+/// Renders a plan, attacks the result and publishes it if cleared.
+///
+/// # Errors
+/// As [`disguise`].
+pub fn render_and_verify(
+    job: &DisguiseJob,
+    plan: &Plan,
+    probe: &Probe,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Published> {
+    let matched = match_refs(job, plan)?;
+    let choices: Vec<DoubleChoice> = job.doubles.choices();
+    let casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
+    let mesh = Mesh::embedded()?;
+    let doubles: BTreeMap<String, Double> =
+        casting.doubles().into_iter().map(|name| Ok((name.clone(), job.doubles.get(&name)?))).collect::<Result<_>>()?;
+    let part = PartFile::create(job.output)?;
+    let matte_part = job.matte.map(PartFile::create).transpose()?;
+    let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let seed = match job.seed {
+        Some(seed) => seed,
+        None => random_seed()?,
+    };
+    let render_job = RenderJob {
+        input: job.input,
+        part: part.part(),
+        extension: &extension,
+        preset: job.preset,
+        encode: job.encode.clone(),
+        plan,
+        casting: &casting,
+        cast: job.cast,
+        probe,
+        limits: &job.limits,
+        mesh,
+        doubles: &doubles,
+        threads: job.threads,
+        seed,
+        matte: matte_part.as_ref().map(PartFile::part),
+        faults: &job.faults,
+    };
+    let summary = render(&render_job, progress, cancel)?;
+    cancel.check()?;
+    let policies = super::stream_policies(job.cast, probe)?;
+    let input = VerifyInput {
+        original: job.input,
+        output: part.part(),
+        plan: Some(plan),
+        casting: Some(&casting),
+        audio: &policies,
+        models: job.models,
+        runtime: job.runtime,
+        findings: plan.findings.iter().chain(&summary.findings).cloned().collect(),
+    };
+    let options = VerifyOptions { limits: job.limits.clone(), threads: job.threads, ..VerifyOptions::default() };
+    progress.begin("verifying", Some(plan.video.frames));
+    let report = verify(&input, &options, &|done, _total| {
+        progress.step(done);
+        cancel.check()
+    })?;
+    progress.end();
+    let report_options = ReportOptions { redacted: job.redacted };
+    let report_page = crate::report::write(&job.report, &report, &report_options)?;
+    if !report.cleared {
+        let first = report.failures.first().map_or_else(String::new, |f| format!(": {}", f.detail));
+        return Err(Error::Residual(format!(
+            "verification failed ({} kinds of failure{first}); nothing was published; see {}",
+            report.failures.len(),
+            report_page.display()
+        )));
+    }
+    cancel.check()?;
+    if let Some(m) = matte_part {
+        m.publish()?;
+    }
+    part.publish()?;
+    Ok(Published { summary, report, report_page })
+}
+
+fn random_seed() -> Result<u64> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::Output(format!("the operating system gives no random numbers: {e}")))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// People of the plan that the reference pictures of each cast entry mean.
+///
+/// Everybody within the usual margin of a picture belongs to the entry; for `keep` a wide margin is asked for, and
+/// when it is not met nobody is kept.
+fn match_refs(job: &DisguiseJob, plan: &Plan) -> Result<Vec<Vec<u32>>> {
+    if job.cast.people.iter().all(|p| p.refs.is_empty()) {
+        return Ok(vec![]);
+    }
+    let mut embedder = Embedder::new(job.models, job.runtime)?;
+    let mut matched = Vec::new();
+    for entry in &job.cast.people {
+        let keep = entry.face.as_ref().is_some_and(|f| *f.get_ref() == crate::plan::FaceChoice::Keep);
+        let margin = if keep { Embedder::WIDE_MARGIN } else { Embedder::MARGIN };
+        let mut people = Vec::new();
+        for pattern in &entry.refs {
+            let files = expand(&job.cast.folder, pattern.get_ref())?;
+            if files.is_empty() {
+                let message = format!("no picture matches refs \"{}\"", pattern.get_ref());
+                return Err(job.cast.error_at(pattern.span().start, &message));
+            }
+            for file in files {
+                let Some(e) = embedder.embed_picture(&file)? else { continue };
+                for p in &plan.people {
+                    let cos: f32 = p.embedding.iter().zip(&e.0).map(|(a, b)| a * b).sum();
+                    if cos >= margin && !people.contains(&p.id) {
+                        people.push(p.id);
+                    }
+                }
+            }
+        }
+        matched.push(people);
+    }
+    Ok(matched)
+}
+
+/// Files of a pattern with `*` in its last part, relative to `folder`, sorted.
+fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    let path = folder.join(pattern);
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some((head, tail)) = name.split_once('*') else {
+        return Ok(if path.is_file() { vec![path] } else { vec![] });
+    };
+    let dir = path.parent().unwrap_or(folder);
+    let entries = std::fs::read_dir(dir).map_err(|e| Error::io("cannot read the folder of `refs`", dir, e))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(std::result::Result::ok)
+        .map(|e| e.path())
+        .filter(|p| {
+            let n = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            n.len() >= head.len() + tail.len() && n.starts_with(head) && n.ends_with(tail)
+        })
+        .collect();
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,205 @@
+//! Draws the double. Nothing here can see the subject's picture: no function of this module takes a frame.
+
+use super::double::{Double, Exemplar};
+use super::geometry::{FaceMotion, Region};
+use super::grain;
+use super::light::{DisplayGrid, GAMMA, LightProbe, bounds, skin_spots};
+use super::maps::{distance_inside, ramp};
+use super::mesh::Mesh;
+use super::raster::{NONE, Raster, mix};
+use crate::geom::PixelRect;
+use crate::image::{Matte, RgbPatch};
+use crate::{Error, Result};
+
+/// Width of the soft edge at silhouettes, in face widths.
+const SILHOUETTE: f32 = 0.05;
+/// Exponent and limits of contrast matching.
+const CONTRAST_POWER: f32 = 0.8;
+const CONTRAST: (f32, f32) = (0.75, 1.5);
+/// Largest linear luminance over light inside mouth and eyes: else teeth and sclera glow on dark skin.
+const HIGHLIGHT: f32 = 1.55;
+/// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
+const MAX_SIDE: usize = 16384;
+/// Share of the atlas that the face's width takes.
+const ATLAS_SHARE: f32 = 0.85;
+/// Levels by which sampling is finer than one texel per pixel: a little aliasing looks sharper.
+const LEVEL_BIAS: f32 = -0.35;
+
+/// A drawn double: colours and coverage of a part of the frame.
+#[derive(Debug, Clone)]
+pub struct RenderedFace {
+    /// Left column of the patch in the frame.
+    pub x: usize,
+    /// Top row of the patch in the frame.
+    pub y: usize,
+    /// Colours.
+    pub rgb: RgbPatch,
+    /// Coverage.
+    pub matte: Matte,
+    /// Light by which the ground beneath is painted.
+    pub(crate) light: DisplayGrid,
+    /// Noise that matches the subject's picture (standard deviation, display values) and its seed.
+    pub(crate) noise: (f32, u64),
+}
+
+/// Error of everything that must be covered instead.
+pub(crate) fn cover(why: &str) -> Error {
+    Error::Input(format!("the double cannot be drawn ({why}); cover the face"))
+}
+
+/// Draws `double` as `motion` and `light` say, for a frame of `frame_size` (width, height).
+///
+/// `seed` drives the grain and should differ from frame to frame. The result depends on nothing else.
+///
+/// # Errors
+/// `Input` if the motion is not finite, belongs to another double, or lies outside the frame: cover the face then.
+pub fn render(
+    mesh: &Mesh,
+    double: &Double,
+    motion: &FaceMotion,
+    light: &LightProbe,
+    frame_size: (usize, usize),
+    seed: u64,
+) -> Result<RenderedFace> {
+    if !motion.is_sound() {
+        return Err(cover("its motion is not finite"));
+    }
+    if motion.mixes.iter().flatten().any(|m| m.0 >= double.exemplars().len()) {
+        return Err(cover("its motion was planned for another double"));
+    }
+    let area = patch_area(&motion.target, frame_size)?;
+    let mut raster = Raster::new(area.width, area.height);
+    raster.draw(&motion.target, &mesh.triangles, [area.x as f32, area.y as f32]);
+    let low = light.low().display(Some(&double.exemplars()[0].low));
+    let mut rgb = RgbPatch::new(area.width, area.height);
+    let mut matte = Matte::filled(area.width, area.height, 0.0);
+    let shader = Shader::new(mesh, double, motion, light, &low);
+    shader.shade(&raster, &mut rgb, &mut matte);
+    soften_silhouette(&raster, motion.scale, &mut matte);
+    let spots = skin_spots(mesh, &motion.target, area);
+    let noise = grain::matched(&mut rgb, &spots, light, motion.scale);
+    grain::add_noise(&mut rgb, (area.x, area.y), noise, seed);
+    if rgb.data.iter().chain(&matte.data).any(|v| !v.is_finite()) {
+        return Err(cover("a colour is not finite"));
+    }
+    Ok(RenderedFace { x: area.x, y: area.y, rgb, matte, light: low, noise: (noise, seed) })
+}
+
+/// Pixels around the posed mesh inside the frame, with a margin of two.
+fn patch_area(target: &[[f32; 3]], (width, height): (usize, usize)) -> Result<PixelRect> {
+    let b = bounds(target);
+    let grown = crate::geom::Rect::<crate::geom::InFrame>::new(b.x0 - 2.0, b.y0 - 2.0, b.x1 + 2.0, b.y1 + 2.0);
+    let area = grown.to_pixels(width, height).ok_or_else(|| cover("it lies outside the picture"))?;
+    if area.width > MAX_SIDE || area.height > MAX_SIDE {
+        return Err(cover("it is too large"));
+    }
+    Ok(area)
+}
+
+/// Fades the matte where the mesh ends against the background.
+pub(crate) fn soften_silhouette(raster: &Raster, scale: f32, matte: &mut Matte) {
+    let depth = distance_inside(&raster.cover(), raster.width, raster.height, f32::MAX);
+    let edge = (0.0, (SILHOUETTE * scale).max(1.0));
+    matte.data.iter_mut().zip(&depth).for_each(|(m, d)| *m *= ramp(*d, edge));
+}
+
+/// Everything that shading a pixel needs.
+struct Shader<'a> {
+    mesh: &'a Mesh,
+    light: &'a DisplayGrid,
+    mixes: [Vec<(&'a Exemplar, f32)>; 3],
+    level: f32,
+    /// Display ratio to its contrast-matched value, over 0..=4.
+    curve: Vec<f32>,
+    /// Texture place of each vertex inside the eye openings.
+    eyeball: Vec<[f32; 2]>,
+    resting: &'a Exemplar,
+}
+
+const CURVE_STEPS: usize = 1024;
+
+impl<'a> Shader<'a> {
+    fn new(mesh: &'a Mesh, double: &'a Double, motion: &FaceMotion, light: &LightProbe, low: &'a DisplayGrid) -> Self {
+        let all = double.exemplars();
+        let mixes = [Region::Base, Region::Mouth, Region::Eyes]
+            .map(|r| motion.mixes[r as usize].iter().map(|&(i, w)| (&all[i], w)).collect());
+        let size = all[0].detail.size() as f32;
+        let level = (size * ATLAS_SHARE / motion.scale.max(1.0)).log2() + LEVEL_BIAS;
+        let own = all[0].contrast;
+        let power = if light.contrast() > 0.0 && own > 1e-4 {
+            (light.contrast() / own).powf(CONTRAST_POWER).clamp(CONTRAST.0, CONTRAST.1)
+        } else {
+            1.0
+        };
+        let top = super::texture::TOP;
+        let curve = (0..=CURVE_STEPS + 1).map(|i| (i as f32 * top / CURVE_STEPS as f32).powf(power)).collect();
+        let mut eyeball = mesh.uv.clone();
+        for &(v, uv) in &motion.eyeball_uv {
+            eyeball[v] = uv;
+        }
+        Shader { mesh, light: low, mixes, level, curve, eyeball, resting: &all[0] }
+    }
+
+    fn shade(&self, raster: &Raster, rgb: &mut RgbPatch, matte: &mut Matte) {
+        let pixels = rgb.data.chunks_exact_mut(3).zip(&mut matte.data);
+        for ((&t, &w), (px, alpha)) in raster.triangle.iter().zip(&raster.weights).zip(pixels) {
+            if t == NONE {
+                continue;
+            }
+            let corners = self.mesh.triangles[t as usize];
+            let uv = mix(corners.map(|v| self.mesh.uv[v]), w);
+            let masks = self.mesh.maps.regions.sample(uv[0], uv[1]);
+            let ratio = if self.mesh.maps.opening[t as usize] > 0 {
+                let at = mix(corners.map(|v| self.eyeball[v]), w);
+                let c = self.resting.detail.sample_level(at[0], at[1], self.level);
+                [c[0], c[1], c[2]]
+            } else {
+                self.texture(uv, &masks)
+            };
+            let low = self.light.sample(uv);
+            px.copy_from_slice(&self.lit(ratio, low, masks[3]));
+            *alpha = masks[0];
+        }
+    }
+
+    /// Mixed texture ratio of the exemplars at a place of the atlas.
+    #[inline]
+    fn texture(&self, uv: [f32; 2], masks: &[f32; 4]) -> [f32; 3] {
+        let mut out = self.mixed(Region::Base, uv);
+        for (region, m) in [(Region::Mouth, masks[1]), (Region::Eyes, masks[2])] {
+            if m > 0.004 {
+                let other = self.mixed(region, uv);
+                (0..3).for_each(|k| out[k] += (other[k] - out[k]) * m.min(1.0));
+            }
+        }
+        out
+    }
+
+    #[inline]
+    fn mixed(&self, region: Region, uv: [f32; 2]) -> [f32; 3] {
+        let mut sum = [0.0f32; 3];
+        for (e, w) in &self.mixes[region as usize] {
+            let c = e.detail.sample_level(uv[0], uv[1], self.level);
+            (0..3).for_each(|k| sum[k] += w * c[k]);
+        }
+        sum
+    }
+
+    /// A display colour from a texture ratio: contrast-matched, capped inside mouth and eyes, lit.
+    #[inline]
+    fn lit(&self, ratio: [f32; 3], low: [f32; 3], inner: f32) -> [f32; 3] {
+        let step = CURVE_STEPS as f32 / super::texture::TOP;
+        let mut c = ratio.map(|r| {
+            let x = (r * step).clamp(0.0, CURVE_STEPS as f32);
+            let i = x as usize;
+            self.curve[i] + (self.curve[i + 1] - self.curve[i]) * (x - i as f32)
+        });
+        if inner > 0.0 {
+            let cap = HIGHLIGHT.powf(1.0 / GAMMA);
+            let bright = 0.25 * c[0] + 0.5 * c[1] + 0.25 * c[2];
+            let gain = 1.0 - inner.min(1.0) * (1.0 - (cap / bright.max(1e-3)).min(1.0));
+            c = c.map(|v| v * gain);
+        }
+        std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0))
+    }
+}

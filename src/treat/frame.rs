@@ -1,0 +1,257 @@
+//! Treats whole frames.
+
+use super::{ClearedFrame, CoverReason, FaceWork, Faults, Outcome, RegionPlan};
+use crate::geom::PixelRect;
+use crate::image::{Frame, Matte, RawFrame};
+use crate::plan::{Casting, FaceTreatment, Origin, RedactStyle, TrackTreatment};
+use crate::redact::{self, Cover, Shape, Touched};
+use crate::swap::{self, Double, Mesh};
+use crate::units::TimeBase;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Narrowest face, in pixels, on which a double is drawn; below it a face has too few pixels to carry expression, and
+/// the mesh wanders (seen on crowds: from about 28 px on the double looks like a face).
+const SMALLEST_SWAP_PX: f32 = 28.0;
+/// Largest yaw at which a double is drawn, radians (42°): further out a frontal atlas tears at the nose.
+const MOST_YAW: f32 = 0.73;
+/// Largest pitch and the largest gap between a face's pose and what the library holds, radians.
+const MOST_PITCH: f32 = 0.70;
+/// Share of the mesh that must lie inside the picture.
+const LEAST_INSIDE: f32 = 0.55;
+
+/// Turns raw frames into cleared ones. Holds no state between frames, so frames may be treated in parallel.
+pub struct Treater<'a> {
+    /// The canonical mesh.
+    pub mesh: &'a Mesh,
+    /// Doubles by the names that the casting uses.
+    pub doubles: &'a BTreeMap<String, Double>,
+    /// Who becomes whom.
+    pub casting: &'a Casting,
+    /// Regions that are no faces.
+    pub regions: &'a [RegionPlan],
+    /// Time base of the video stream.
+    pub time_base: TimeBase,
+    /// Presentation time of the first frame; times in a cast count from it.
+    pub start: i64,
+    /// Seed of the grain; from the operating system, new for each render unless a test sets it.
+    pub seed: u64,
+    /// Failures on purpose.
+    pub faults: &'a Faults,
+}
+
+/// A treated frame and what was done.
+pub struct FrameResult {
+    /// The frame that may be encoded.
+    pub frame: ClearedFrame,
+    /// Outcome per face, in the order of the work.
+    pub outcomes: Vec<(u32, Outcome)>,
+    /// Largest alpha per pixel of everything touched, if asked for.
+    pub matte: Option<Matte>,
+}
+
+impl Treater<'_> {
+    /// Decides on every face of `work` and returns the cleared frame.
+    ///
+    /// `work` must hold every track that the plan knows in this frame. With `want_matte` the union of all that was
+    /// touched is returned too.
+    ///
+    /// # Errors
+    /// `Plan` if a face cannot even be covered; then nothing may be written.
+    pub fn treat(&self, raw: RawFrame, work: &[FaceWork], want_matte: bool) -> Result<FrameResult> {
+        let RawFrame { mut frame, index, pts, duration } = raw;
+        let seconds = self.time_base.seconds(crate::units::Timestamp(pts.0.saturating_sub(self.start)));
+        let mut matte = want_matte.then(|| Matte::filled(frame.width, frame.height, 0.0));
+        let original = self.any_reveal(work, seconds).then(|| frame.clone());
+        for region in self.regions {
+            let boxes = |track| work.iter().find(|w| w.track == track).map(|w| w.sample.rect);
+            if let Some(t) = region.apply(&mut frame, seconds, boxes) {
+                join(&mut matte, &t);
+            }
+        }
+        // Large faces last: they are nearer to the camera and cover those behind.
+        let mut order: Vec<usize> = (0..work.len()).collect();
+        order.sort_by(|a, b| {
+            let size = |i: usize| work[i].sample.rect.area();
+            size(*a).total_cmp(&size(*b)).then(work[*a].track.cmp(&work[*b].track))
+        });
+        let mut outcomes = vec![(0, Outcome::Kept); work.len()];
+        let plans: Vec<(TrackTreatment, bool)> = work
+            .iter()
+            .map(|w| {
+                let t = self.casting.treatment(w.track);
+                let over = t.reveal.is_some_and(|(at, over)| seconds >= at + over);
+                (t, over)
+            })
+            .collect();
+        let erased = self.erase_neighbours(&mut frame, work, &plans);
+        for i in order {
+            let (treatment, revealed) = &plans[i];
+            let (outcome, touched) = if *revealed {
+                (Outcome::Revealed, vec![])
+            } else {
+                self.treat_face(&mut frame, &work[i], treatment, index.0)?
+            };
+            outcomes[i] = (work[i].track, outcome);
+            for t in erased[i].iter().chain(&touched) {
+                if let (Some(original), Some(u)) = (&original, dissolve(treatment, seconds)) {
+                    mix_back(&mut frame, original, t, u);
+                }
+                join(&mut matte, t);
+            }
+        }
+        Ok(FrameResult { frame: ClearedFrame::new(frame, index, pts, duration), outcomes, matte })
+    }
+
+    fn any_reveal(&self, work: &[FaceWork], seconds: f64) -> bool {
+        work.iter().any(|w| {
+            let t = self.casting.treatment(w.track);
+            t.reveal.is_some_and(|(at, over)| seconds >= at && seconds < at + over)
+        })
+    }
+
+    /// Averages away every face that will be swapped and has a neighbour, before any double is drawn: the background warp
+    /// of one face must not carry pixels of another out of its matte.
+    fn erase_neighbours(
+        &self,
+        frame: &mut Frame,
+        work: &[FaceWork],
+        plans: &[(TrackTreatment, bool)],
+    ) -> Vec<Vec<Touched>> {
+        let reach = |w: &FaceWork| w.sample.rect.grown(0.6, 0.6, 0.6, 0.6);
+        let mut touched = vec![vec![]; work.len()];
+        for (i, (w, (t, revealed))) in work.iter().zip(plans).enumerate() {
+            let near = work.iter().enumerate().any(|(j, o)| j != i && reach(o).intersection(&reach(w)).area() > 0.0);
+            if near && !revealed && matches!(t.face, FaceTreatment::Swap { .. }) {
+                let shape = Shape::face(&w.sample.rect);
+                touched[i].extend(redact::cover(frame, &shape, Cover::Blur, w.sample.rect.width()));
+            }
+        }
+        touched
+    }
+
+    fn treat_face(
+        &self,
+        frame: &mut Frame,
+        work: &FaceWork,
+        treatment: &TrackTreatment,
+        index: u64,
+    ) -> Result<(Outcome, Vec<Touched>)> {
+        let (how, outcome) = match &treatment.face {
+            FaceTreatment::Keep => return Ok((Outcome::Kept, vec![])),
+            FaceTreatment::Redact(RedactStyle::Blur) => (Cover::Blur, Outcome::Redacted),
+            FaceTreatment::Redact(RedactStyle::Mosaic) => (Cover::Mosaic, Outcome::Redacted),
+            FaceTreatment::Redact(RedactStyle::Solid) => (Cover::Solid, Outcome::Redacted),
+            FaceTreatment::Redact(RedactStyle::Silhouette) => (Cover::Silhouette, Outcome::Redacted),
+            FaceTreatment::Swap { double, halo } => match self.try_swap(frame, work, double, *halo, index) {
+                Ok(touched) => return Ok((Outcome::Swapped, vec![touched])),
+                Err(reason @ CoverReason::TooSmall) => (Cover::Blur, Outcome::Covered(reason)),
+                Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
+            },
+        };
+        let touched = self.cover_face(frame, work, how)?;
+        Ok((outcome, touched.into_iter().collect()))
+    }
+
+    /// Covers the whole head, and the mesh too where it reaches beyond.
+    fn cover_face(&self, frame: &mut Frame, work: &FaceWork, how: Cover) -> Result<Option<Touched>> {
+        let mut rect = work.sample.rect;
+        if !rect.is_valid() {
+            return Err(Error::Plan(format!("track {} has an impossible box: run `understudy analyse` again", work.track)));
+        }
+        if let Some(motion) = &work.motion
+            && let Some(mesh) = mesh_bounds(&motion.subject)
+            && mesh.iou(&rect) > 0.1
+        {
+            rect = rect.union(&mesh);
+        }
+        let doubt = if work.sample.origin == Origin::Predicted { 0.6 } else { 0.0 };
+        let shape = if how == Cover::Silhouette { Shape::bust(&rect) } else { Shape::head(&rect, doubt) };
+        Ok(redact::cover(frame, &shape, how, rect.width()))
+    }
+
+    fn try_swap(
+        &self,
+        frame: &mut Frame,
+        work: &FaceWork,
+        double: &str,
+        halo: f32,
+        index: u64,
+    ) -> std::result::Result<Touched, CoverReason> {
+        if work.sample.rect.width() < SMALLEST_SWAP_PX {
+            return Err(CoverReason::TooSmall);
+        }
+        let motion = work.motion.as_ref().ok_or(CoverReason::NoMesh)?;
+        let light = work.light.as_ref().ok_or(CoverReason::NoMesh)?;
+        let double = self.doubles.get(double).ok_or(CoverReason::NoDouble)?;
+        if !(motion.yaw.abs() <= MOST_YAW && motion.pitch.abs() <= MOST_PITCH) {
+            return Err(CoverReason::Turned);
+        }
+        if inside(&motion.target, frame) < LEAST_INSIDE {
+            return Err(CoverReason::CutOff);
+        }
+        let attempt = catch_unwind(AssertUnwindSafe(|| -> Result<Touched> {
+            if Faults::hits(self.faults.render_panic_from, index) {
+                panic!("provoked");
+            }
+            if Faults::hits(self.faults.render_error_from, index) {
+                return Err(Error::Model("provoked".into()));
+            }
+            let seed = self.seed ^ (index << 16) ^ u64::from(work.track);
+            let size = (frame.width, frame.height);
+            let face = swap::render(self.mesh, double, motion, light, size, seed)?;
+            let t = swap::composite(self.mesh, frame, motion, &face, halo)?;
+            Ok(Touched { x: t.x, y: t.y, matte: t.matte })
+        }));
+        match attempt {
+            Ok(Ok(touched)) => Ok(touched),
+            Ok(Err(_)) | Err(_) => Err(CoverReason::RenderFailed),
+        }
+    }
+}
+
+/// Bounds of a mesh in the frame; `None` if any point is not finite.
+fn mesh_bounds(points: &[[f32; 3]]) -> Option<crate::geom::Rect<crate::geom::InFrame>> {
+    let mut r = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
+    for p in points {
+        if !(p[0].is_finite() && p[1].is_finite()) {
+            return None;
+        }
+        r = [r[0].min(p[0]), r[1].min(p[1]), r[2].max(p[0]), r[3].max(p[1])];
+    }
+    let rect = crate::geom::Rect::new(r[0], r[1], r[2], r[3]);
+    rect.is_valid().then_some(rect)
+}
+
+/// Share of the points that lie inside the frame.
+fn inside(points: &[[f32; 3]], frame: &Frame) -> f32 {
+    let (w, h) = (frame.width as f32, frame.height as f32);
+    let n = points.iter().filter(|p| p[0] >= 0.0 && p[1] >= 0.0 && p[0] < w && p[1] < h).count();
+    n as f32 / points.len().max(1) as f32
+}
+
+/// How far the veil of a track has dissolved at `seconds`: `None` before and after.
+fn dissolve(treatment: &TrackTreatment, seconds: f64) -> Option<f32> {
+    let (at, over) = treatment.reveal?;
+    (seconds >= at && seconds < at + over).then(|| ((seconds - at) / over) as f32)
+}
+
+/// Mixes the original back by `u` where `t` touched; used only while a veil dissolves by consent.
+fn mix_back(frame: &mut Frame, original: &Frame, t: &Touched, u: f32) {
+    let rect = PixelRect { x: t.x, y: t.y, width: t.matte.width, height: t.matte.height };
+    let patch = original.read_rgb(rect);
+    let mut matte = t.matte.clone();
+    matte.data.iter_mut().for_each(|a| *a = if *a > 0.0 { u } else { 0.0 });
+    frame.blend_rgb(rect.x, rect.y, &patch, &matte);
+}
+
+fn join(total: &mut Option<Matte>, t: &Touched) {
+    let Some(total) = total else { return };
+    for y in 0..t.matte.height.min(total.height.saturating_sub(t.y)) {
+        for x in 0..t.matte.width.min(total.width.saturating_sub(t.x)) {
+            let cell = &mut total.data[(t.y + y) * total.width + t.x + x];
+            *cell = cell.max(t.matte.data[y * t.matte.width + x]);
+        }
+    }
+}
