@@ -1,0 +1,13 @@
+//! The built binary in a temporary folder: exit codes, one-line errors, files left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "helpers of tests may panic")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod archive;
+mod casts;
+mod films;
+mod machine;
+mod outputs;
+mod refusals;
+mod stops;
