@@ -70,7 +70,7 @@ pub struct DoubleChoice {
 const TOO_ALIKE: f32 = 0.20;
 
 /// CIE L* of a display-referred colour.
-fn lightness(rgb: [f32; 3]) -> f32 {
+pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
     let linear = |v: f32| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) };
     let y = 0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2]);
     if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y }

@@ -120,6 +120,11 @@ impl LightProbe {
         LightProbe { low, contrast: 0.0, grain: 0.0, sharpness: 0.0 }
     }
 
+    /// The light under which an exemplar was taken: shows the double as it is.
+    pub(crate) fn own(low: &LightGrid) -> Self {
+        LightProbe { low: low.clone(), contrast: 0.0, grain: 0.0, sharpness: 0.0 }
+    }
+
     fn is_finite(&self) -> bool {
         self.low.cells.iter().flatten().chain([&self.contrast, &self.grain, &self.sharpness]).all(|v| v.is_finite())
     }

@@ -11,8 +11,6 @@ use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout};
 
 /// Width of the face in a portrait, as a share of the picture.
 const FACE_SHARE: f32 = 0.52;
-/// Even light, display values.
-const LIGHT: [f32; 3] = [0.78, 0.66, 0.58];
 /// Frames of neutral from which the motion is planned.
 const STILL: usize = 5;
 
@@ -34,8 +32,7 @@ pub fn expression(mesh: &Mesh, double: &Double, index: usize, yaw: f32, side: us
     let layout = PixelLayout { model: ColorModel::Gbr, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
     let mut frame = Frame::black(side, side, layout, ColorDesc::default());
     frame.paint(PixelRect { x: 0, y: 0, width: side, height: side }, [0.45; 3]);
-    let skin = double.tone().unwrap_or(LIGHT);
-    let face = render(mesh, double, &motion, &LightProbe::even(skin), (side, side), 1)?;
+    let face = render(mesh, double, &motion, &LightProbe::own(&exemplar.low), (side, side), 1)?;
     frame.blend_rgb(face.x, face.y, &face.rgb, &face.matte);
     Ok(frame)
 }
