@@ -14,6 +14,7 @@ pub mod audio;
 pub mod error;
 pub mod geom;
 pub mod image;
+pub mod media;
 pub mod treat;
 pub mod units;
 pub mod voice;
