@@ -273,7 +273,11 @@ pub(super) fn color_of(frame: RawColor, stream: RawColor, full_by_format: bool, 
         matrix: if rgb { 0 } else { byte(frame.matrix, stream.matrix, &[0, 2], 2) },
         primaries: byte(frame.primaries, stream.primaries, &[0, 2], 2),
         transfer: byte(frame.transfer, stream.transfer, &[0, 2], 2),
-        full_range: if full_by_format || rgb { Some(true) } else { [None, Some(false), Some(true)].get(range as usize).copied().flatten() },
+        full_range: if full_by_format || rgb {
+            Some(true)
+        } else {
+            [None, Some(false), Some(true)].get(range as usize).copied().flatten()
+        },
         chroma_location: byte(frame.location, stream.location, &[0], 0),
     }
 }

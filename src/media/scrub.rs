@@ -34,9 +34,9 @@ impl Coding {
 pub(super) fn clean(coding: Coding, data: &[u8]) -> Option<Vec<u8>> {
     match coding {
         Coding::H264 => without_notes(data, |nal| nal.first().is_some_and(|b| b & 31 == 6) && is_note(&nal[1..])),
-        Coding::Hevc => without_notes(data, |nal| {
-            nal.len() > 2 && matches!(nal[0] >> 1 & 63, 39 | 40) && is_note(&nal[2..])
-        }),
+        Coding::Hevc => {
+            without_notes(data, |nal| nal.len() > 2 && matches!(nal[0] >> 1 & 63, 39 | 40) && is_note(&nal[2..]))
+        }
         Coding::Mp3 => without_lame(data),
         Coding::Other => None,
     }
