@@ -19,6 +19,7 @@ pub mod plan;
 pub mod redact;
 pub mod infer;
 pub mod swap;
+pub mod media;
 pub mod treat;
 pub mod units;
 pub mod vision;
