@@ -17,8 +17,10 @@ pub mod geom;
 pub mod image;
 pub mod plan;
 pub mod redact;
+pub mod report;
 pub mod treat;
 pub mod units;
+pub mod verify;
 pub mod voice;
 
 pub use error::{Error, Result};

@@ -1,0 +1,5 @@
+//! The adversary at the gate.
+
+mod bytes;
+mod container;
+mod likeness;
