@@ -307,6 +307,16 @@ impl Frame {
         frame
     }
 
+    /// R'G'B' (0..=1, not clamped) of one code value per plane, on the scale of the frame's own depth.
+    pub(crate) fn codes_to_rgb(&self, codes: [f32; 3]) -> [f32; 3] {
+        let codec = Codec::of(self);
+        match self.layout.model {
+            ColorModel::Gray => [(codes[0] - codec.luma_offset) / codec.luma_scale; 3],
+            ColorModel::Gbr => [codes[2], codes[0], codes[1]].map(|v| v / codec.luma_scale),
+            ColorModel::Yuv => codec.rgb(codes[0], codes[1], codes[2]),
+        }
+    }
+
     /// Largest sample value.
     #[must_use]
     pub fn max_value(&self) -> f32 {

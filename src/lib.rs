@@ -15,12 +15,16 @@ pub mod error;
 pub mod files;
 pub mod geom;
 pub mod image;
+pub mod infer;
+pub mod media;
+
 pub mod plan;
 pub mod redact;
 pub mod report;
 pub mod treat;
 pub mod units;
 pub mod verify;
+pub mod vision;
 pub mod voice;
 
 pub use error::{Error, Result};

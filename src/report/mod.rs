@@ -6,6 +6,7 @@ mod html;
 mod pictures;
 mod style;
 
+pub(crate) use pictures::head_jpeg;
 pub use pictures::{Picture, Pictures};
 
 use crate::{Error, Result};

@@ -419,3 +419,14 @@ fn pearson(a: &[f32], b: &[f32]) -> f32 {
     }
     if aa * bb > 1e-6 { ab / (aa * bb).sqrt() } else { 1.0 }
 }
+
+#[cfg(test)]
+impl Track {
+    /// A still face.
+    pub(crate) fn for_test(first: u64, n: usize, rect: Rect<InFrame>) -> Self {
+        let face = Face { rect, points: points_in_box(&rect), score: 0.95 };
+        let mut t = Track::new(first, face);
+        t.faces = vec![face; n];
+        t
+    }
+}

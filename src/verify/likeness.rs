@@ -85,10 +85,17 @@ pub(crate) struct Likeness {
     pub middle: f32,
     /// The part that is most like the original, and how much (the lesser of both bands).
     pub part: (Part, f32),
+    /// The source shows no detail there that could be compared.
+    pub plain: bool,
     width: f32,
 }
 
 impl Likeness {
+    /// For a place that cannot be compared: counts as untouched.
+    pub fn unknown(width: f32) -> Self {
+        Likeness { fine: 1.0, middle: 1.0, part: (Part::Eyes, 1.0), plain: false, width }
+    }
+
     /// One number for sorting: the lesser of both bands.
     pub fn score(&self) -> f32 {
         self.fine.min(self.middle)
@@ -99,6 +106,11 @@ impl Likeness {
         let (fine, middle) =
             if self.width < SMALL { (limit::FINE_SMALL, limit::MIDDLE_SMALL) } else { (limit::FINE, limit::MIDDLE) };
         self.fine >= fine && self.middle >= middle
+    }
+
+    /// The face was surely changed: far below the limits, though there was something to see.
+    pub fn is_altered(&self) -> bool {
+        !self.plain && self.width >= SMALL && self.fine < limit::FINE - 0.2 && self.middle < limit::MIDDLE - 0.2
     }
 
     /// The face was changed, but a part of it is still the original's.
@@ -117,6 +129,11 @@ pub(crate) fn limits_text() -> String {
         limit::MIDDLE_SMALL,
         limit::PART
     )
+}
+
+/// The template as points; what [`crate::vision::alignment`] maps faces to.
+pub(crate) fn template<S>() -> [Point<S>; 5] {
+    TEMPLATE.map(|[x, y]| Point::new(x, y))
 }
 
 /// Points guessed from a box alone.
@@ -178,7 +195,8 @@ pub(crate) fn compare(source: &LumaCrop, output: &LumaCrop, width: f32) -> Liken
             part = (name, score);
         }
     }
-    Likeness { fine: correlate(&fine_a, &fine_b, INNER), middle: correlate(&middle_a, &middle_b, INNER), part, width }
+    let (fine, middle) = (correlate(&fine_a, &fine_b, INNER), correlate(&middle_a, &middle_b, INNER));
+    Likeness { fine, middle, part, plain: is_plain(&fine_a) || is_plain(&middle_a), width }
 }
 
 /// Fine and middle band of a crop.
@@ -232,6 +250,15 @@ fn transpose(picture: &[f32]) -> Vec<f32> {
         }
     }
     out
+}
+
+/// Whether the inner face has too little detail to be compared.
+fn is_plain(band: &[f32]) -> bool {
+    let [x0, y0, x1, y1] = INNER;
+    let area = || (y0..y1).flat_map(|y| &band[y * SIDE + x0..y * SIDE + x1]);
+    let n = ((x1 - x0) * (y1 - y0)) as f32;
+    let mean = area().sum::<f32>() / n;
+    (area().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt() < LEAST_SOURCE
 }
 
 /// Largest absolute normalised correlation of an area of `a` with `b`, over all small shifts.

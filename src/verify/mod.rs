@@ -3,3 +3,8 @@
 mod bytes;
 mod container;
 mod likeness;
+mod decode;
+mod examine;
+mod faces;
+mod identity;
+mod subjects;

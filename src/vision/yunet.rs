@@ -1,0 +1,180 @@
+//! YuNet: small anchor-free detector with five points.
+//!
+//! Decoding as in Wu et al., *YuNet: A Tiny Millisecond-level Face Detector*, MIR 20, 2023, §3, and the published
+//! network's own outputs: per cell of stride s a class and an object score, a box and five points.
+
+use super::detect::{Detector, Look, suppress, through_look};
+use super::picture::Picture;
+use super::types::Detection;
+use crate::error::{Error, Result};
+use crate::geom::{Point, Rect};
+use crate::image::Frame;
+use crate::infer::{InstalledModel, Net, Runtime, Tensor};
+
+const STRIDES: [usize; 3] = [8, 16, 32];
+/// Overlap above which two boxes are one face (the network's own setting).
+const NMS: f32 = 0.45;
+/// Longest side ever fed to the network.
+const MAX_SIDE: usize = 2048;
+
+/// The YuNet detector.
+#[derive(Debug)]
+pub struct YuNet {
+    net: Net,
+    /// Side of the square input, if the network's input is of fixed size.
+    fixed: Option<usize>,
+    input: Vec<f32>,
+}
+
+impl YuNet {
+    /// Opens the network.
+    ///
+    /// # Errors
+    /// `Model`.
+    pub fn open(runtime: &Runtime, model: &InstalledModel) -> Result<Self> {
+        let fixed = (model.entry.name == "yunet_n_640").then_some(640);
+        Ok(YuNet { net: runtime.open(model)?, fixed, input: Vec::new() })
+    }
+
+    fn run(&mut self, picture: &Picture, threshold: f32) -> Result<Vec<Detection>> {
+        let padded = |n: usize| self.fixed.unwrap_or(n.div_ceil(32) * 32);
+        let (w, h) = (padded(picture.width), padded(picture.height));
+        if picture.width > w || picture.height > h {
+            return Err(Error::Model("the picture is larger than the detector's input".into()));
+        }
+        self.input.clear();
+        self.input.resize(3 * w * h, 0.0);
+        // Channel order is B, G, R.
+        for (c, plane) in picture.planes.iter().rev().enumerate() {
+            for row in 0..picture.height {
+                let to = c * w * h + row * w;
+                let from = row * picture.width;
+                self.input[to..to + picture.width].copy_from_slice(&plane[from..from + picture.width]);
+            }
+        }
+        let outputs = self.net.run(&[1, 3, h, w], &self.input)?;
+        decode(&outputs, w, h, threshold)
+    }
+}
+
+impl Detector for YuNet {
+    fn detect(&mut self, frame: &Frame, look: &Look) -> Result<Vec<Detection>> {
+        let side = look.side.min(self.fixed.unwrap_or(MAX_SIDE));
+        let look = Look { side, ..*look };
+        // A turned picture is up to √2 longer than its side.
+        let look = if look.turn != 0.0 && self.fixed.is_some() { Look { side: side * 7 / 10, ..look } } else { look };
+        let threshold = look.threshold;
+        through_look(frame, &look, &mut |picture| self.run(picture, threshold))
+    }
+}
+
+/// Boxes and points of an input of `width` × `height` from the network's outputs, in input pixels.
+///
+/// # Errors
+/// `Model` if an output is missing, of the wrong length, or holds impossible values above the threshold.
+fn decode(outputs: &[Tensor], width: usize, height: usize, threshold: f32) -> Result<Vec<Detection>> {
+    let mut found = Vec::new();
+    for stride in STRIDES {
+        let columns = width / stride;
+        let n = columns * (height / stride);
+        let class = Tensor::find(outputs, &format!("cls_{stride}"), n)?;
+        let object = Tensor::find(outputs, &format!("obj_{stride}"), n)?;
+        let boxes = Tensor::find(outputs, &format!("bbox_{stride}"), 4 * n)?;
+        let points = Tensor::find(outputs, &format!("kps_{stride}"), 10 * n)?;
+        let s = stride as f32;
+        for i in 0..n {
+            let score = (class[i].clamp(0.0, 1.0) * object[i].clamp(0.0, 1.0)).sqrt();
+            if score.is_nan() {
+                return Err(Error::Model("the face detector gave values that are not numbers".into()));
+            }
+            if score < threshold {
+                continue;
+            }
+            let (col, row) = ((i % columns) as f32, (i / columns) as f32);
+            let b = &boxes[4 * i..4 * i + 4];
+            let (cx, cy) = ((col + b[0]) * s, (row + b[1]) * s);
+            let (hw, hh) = (b[2].exp() * s / 2.0, b[3].exp() * s / 2.0);
+            let k = &points[10 * i..10 * i + 10];
+            let at = |j: usize| Point::new((col + k[2 * j]) * s, (row + k[2 * j + 1]) * s);
+            let d = Detection {
+                rect: Rect::new(cx - hw, cy - hh, cx + hw, cy + hh),
+                score,
+                points: [at(0), at(1), at(2), at(3), at(4)],
+                has_points: true,
+            };
+            let limit = 100.0 * (width + height) as f32;
+            if !d.is_sound() || d.rect.size() > limit || cx.abs() > limit || cy.abs() > limit {
+                return Err(Error::Model("the face detector gave impossible boxes".into()));
+            }
+            found.push(d);
+        }
+    }
+    Ok(suppress(found, NMS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Outputs of a 64 × 32 input without any face.
+    fn silent() -> Vec<Tensor> {
+        let mut all = Vec::new();
+        for s in STRIDES {
+            let n = (64 / s) * (32 / s);
+            for (name, k) in [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)] {
+                all.push(Tensor { name: format!("{name}_{s}"), shape: vec![1, n, k], data: vec![0.0; n * k] });
+            }
+        }
+        all
+    }
+
+    fn set(all: &mut [Tensor], name: &str, at: usize, value: f32) {
+        all.iter_mut().find(|t| t.name == name).unwrap().data[at] = value;
+    }
+
+    #[test]
+    fn a_cell_becomes_a_box_with_points() {
+        let mut all = silent();
+        let cell = 3; // stride 16: column 3, row 0
+        set(&mut all, "cls_16", cell, 0.81);
+        set(&mut all, "obj_16", cell, 1.0);
+        set(&mut all, "bbox_16", cell * 4, 0.5);
+        set(&mut all, "bbox_16", cell * 4 + 1, 0.25);
+        set(&mut all, "bbox_16", cell * 4 + 2, 2f32.ln());
+        set(&mut all, "kps_16", cell * 10 + 4, 1.0);
+        // The same face once more at stride 8, weaker: suppressed.
+        set(&mut all, "cls_8", 7, 0.5);
+        set(&mut all, "obj_8", 7, 0.5);
+        set(&mut all, "bbox_8", 28, 0.0);
+        set(&mut all, "bbox_8", 29, 0.5);
+        set(&mut all, "bbox_8", 30, 4f32.ln());
+        set(&mut all, "bbox_8", 31, 2f32.ln());
+        let found = decode(&all, 64, 32, 0.3).unwrap();
+        assert_eq!(found.len(), 1);
+        let d = found[0];
+        assert!((d.score - 0.9).abs() < 1e-5);
+        assert_eq!((d.rect.x0, d.rect.y0, d.rect.x1, d.rect.y1), (40.0, -4.0, 72.0, 12.0));
+        assert_eq!((d.points[2].x, d.points[2].y), (64.0, 0.0));
+        assert!(decode(&all, 64, 32, 0.95).unwrap().is_empty());
+    }
+
+    #[test]
+    fn hostile_outputs_are_errors() {
+        for (name, value) in [("bbox_8", 200.0), ("bbox_8", f32::NAN), ("bbox_8", 30.0)] {
+            let mut all = silent();
+            set(&mut all, "cls_8", 0, 1.0);
+            set(&mut all, "obj_8", 0, 1.0);
+            set(&mut all, name, 2, value);
+            assert!(matches!(decode(&all, 64, 32, 0.3), Err(Error::Model(_))), "{value}");
+        }
+        let mut all = silent();
+        set(&mut all, "cls_8", 0, f32::NAN);
+        assert!(decode(&all, 64, 32, 0.3).is_err());
+        let mut all = silent();
+        all.pop();
+        assert!(decode(&all, 64, 32, 0.3).is_err());
+        let mut all = silent();
+        all[0].data.pop();
+        assert!(decode(&all, 64, 32, 0.3).is_err());
+    }
+}
