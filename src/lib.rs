@@ -17,7 +17,6 @@ pub mod geom;
 pub mod image;
 pub mod infer;
 pub mod media;
-
 pub mod plan;
 pub mod redact;
 pub mod report;

@@ -18,6 +18,8 @@ const SUSPICIOUS: f32 = 0.6;
 const MOST_SUSPICIOUS: usize = 200;
 /// Most samples of one subject: bounds memory in long films.
 const MOST_SAMPLES: u64 = 1500;
+/// Faces in the gallery of somebody who is kept.
+const MOST_KEPT: usize = 60;
 /// Score and overlap of a face still seen in the output at the place.
 const STILL: (f32, f32) = (0.5, 0.25);
 /// Smallest and weakest source face that may enter a gallery.
@@ -62,6 +64,8 @@ pub(crate) struct Sight {
     pub worst: (f32, Option<u64>),
     /// Attacked by re-identification.
     pub samples: Vec<Sample>,
+    /// Source faces of exempt frames, for the gallery of a person who is kept.
+    pub kept: Vec<Embedding>,
     suspicious: usize,
 }
 
@@ -120,8 +124,7 @@ pub(crate) fn examine(
     order.sort_by_key(|k| (subjects[*k].spots.first().map_or(u64::MAX, |s| s.frame), *k));
     let mut waiting = order.into_iter().peekable();
     let mut active: Vec<(usize, usize)> = Vec::new();
-    let times = Times { bases: (source.info.time_base, output.info.time_base), first: None };
-    let mut times = times;
+    let mut times = Times { bases: (source.info.time_base, output.info.time_base), first: None };
     loop {
         let before = source.next()?;
         let after = match output.next() {
@@ -144,9 +147,12 @@ pub(crate) fn examine(
         while let Some(k) = waiting.next_if(|k| subjects[*k].spots.first().is_some_and(|s| s.frame <= frame)) {
             active.push((k, 0));
         }
-        let here: Vec<(usize, usize)> =
-            active.iter().copied().filter(|(k, i)| subjects[*k].spots.get(*i).is_some_and(|s| s.frame == frame)).collect();
         let pair = Pair::new(&before.frame, &after.frame);
+        let shows = |(k, i): &(usize, usize)| {
+            let spot = subjects[*k].spots.get(*i).filter(|s| s.frame == frame);
+            spot.is_some_and(|s| s.face.rect.to_pixels(pair.source.width, pair.source.height).is_some())
+        };
+        let here: Vec<(usize, usize)> = active.iter().copied().filter(shows).collect();
         let likenesses: Vec<Likeness> =
             here.par_iter().map(|(k, i)| pair.likeness(&subjects[*k].spots[*i].face)).collect();
         for ((k, i), likeness) in here.iter().zip(likenesses) {
@@ -245,6 +251,11 @@ fn note(
         if likeness.is_altered() {
             count(&mut sight.altered, at.frame);
         }
+        let face = &subject.spots[at.index].face;
+        let wanted = at.index as u64 % attackers.every.max(1) == 0 && sight.kept.len() < MOST_KEPT;
+        if wanted && is_good(face) && alignment(&face.points).is_some() {
+            sight.kept.push(attackers.recogniser.embed(pair.source, &face.points)?);
+        }
         return Ok(());
     }
     sight.frames += 1;
@@ -313,8 +324,11 @@ fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Re
             None => None,
         },
     };
-    let good = face.score >= GOOD.1 && face.rect.width() >= GOOD.0;
-    Ok(Some(Sample { frame, width: face.rect.width(), source, good, output, erased }))
+    Ok(Some(Sample { frame, width: face.rect.width(), source, good: is_good(face), output, erased }))
+}
+
+fn is_good(face: &Face) -> bool {
+    face.score >= GOOD.1 && face.rect.width() >= GOOD.0
 }
 
 /// A face seen in the output at the place.

@@ -5,6 +5,7 @@ use crate::media::{AudioReader, Limits, Probe};
 use crate::report::{Failure, SoundReport};
 use crate::voice::attack::{LeakReport, LeakSearch};
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// Coherence (300 to 4000 Hz) of any second above which raw voice is mixed under the disguise. Unrelated voices give
@@ -137,11 +138,7 @@ fn pair(mut a: Stream, mut b: Stream, lead: f64, keep: &[(f64, f64)], progress: 
             let pad = std::mem::take(n);
             channels.iter_mut().for_each(|c| drop(c.splice(0..0, std::iter::repeat_n(0.0, pad))));
         }
-        for (i, x) in x.iter().enumerate() {
-            for (j, y) in y.iter().enumerate() {
-                searches[i * nb + j].push(x, y)?;
-            }
-        }
+        searches.par_iter_mut().enumerate().try_for_each(|(k, s)| s.push(&x[k / nb], &y[k % nb]))?;
         progress(at as f64 / f64::from(rate));
         if done {
             break;

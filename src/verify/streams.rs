@@ -15,14 +15,13 @@ const MOST_NEEDLES: usize = 4000;
 const SOUND_SLACK: f64 = 0.1;
 
 /// Tags that muxers write by themselves.
-const TAGS: [&str; 9] = [
+const TAGS: [&str; 8] = [
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "language", "handler_name", "vendor_id",
-    "creation_tool",
 ];
 /// Side data of streams that players need.
-const STREAM_SIDE_DATA: [&str; 7] = [
+const STREAM_SIDE_DATA: [&str; 6] = [
     "CPB properties", "Display Matrix", "Mastering display metadata", "Content light level metadata", "Audio Service Type",
-    "Skip Samples", "Replay Gain (none)",
+    "Skip Samples",
 ];
 /// Side data of decoded frames that players need.
 const FRAME_SIDE_DATA: [&str; 6] = [

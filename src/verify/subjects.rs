@@ -30,8 +30,8 @@ pub(crate) struct Subject {
     pub counts: bool,
     /// Found by the detector; otherwise only the plan knows it.
     pub found: bool,
-    /// Person of the plan, if the plan knows it.
-    pub person: Option<u32>,
+    /// Track of the plan that it mostly is, if the plan knows it.
+    pub track: Option<u32>,
     /// Median width of the face.
     pub width: f32,
 }
@@ -114,19 +114,19 @@ pub(crate) fn gather(tracks: Vec<Track>, plan: Option<&Plan>, orders: &Orders) -
         }
         if !alone.is_empty() {
             let width = planned.width_px;
-            let person = Some(planned.person);
-            subjects.push(Subject { spots: alone, counts: true, found: false, person, width });
+            let track = Some(planned.id);
+            subjects.push(Subject { spots: alone, counts: true, found: false, track, width });
         }
     }
     for s in subjects.iter_mut().filter(|s| s.found) {
-        settle(s, plan, orders);
+        settle(s, orders);
     }
     Ok(subjects)
 }
 
 fn from_track(t: &Track) -> Subject {
     let spots = (t.first..).zip(&t.faces).map(|(frame, face)| Spot { frame, face: *face, plan: None, overlap: 0.0 }).collect();
-    Subject { spots, counts: t.confirmed, found: true, person: None, width: t.width() }
+    Subject { spots, counts: t.confirmed, found: true, track: None, width: t.width() }
 }
 
 /// Notes the plan's track at a spot; of two the one that overlaps more.
@@ -138,14 +138,14 @@ fn assign(s: &mut Subject, frame: u64, id: u32, overlap: f32) {
     }
 }
 
-/// Person of a fresh track by majority. Where the plan names a kept person throughout, its gaps are that person too.
-fn settle(s: &mut Subject, plan: &Plan, orders: &Orders) {
+/// The plan's track of a fresh one, by majority. Where the plan names a kept person throughout, its gaps are that person too.
+fn settle(s: &mut Subject, orders: &Orders) {
     let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
     for id in s.spots.iter().filter_map(|p| p.plan) {
         *votes.entry(id).or_default() += 1;
     }
     let Some((&id, _)) = votes.iter().max_by_key(|(id, n)| (**n, std::cmp::Reverse(**id))) else { return };
-    s.person = plan.track(id).map(|t| t.person);
+    s.track = Some(id);
     if votes.keys().all(|t| orders.keeps(*t)) {
         s.spots.iter_mut().filter(|p| p.plan.is_none()).for_each(|p| p.plan = Some(id));
     }
@@ -214,8 +214,8 @@ mod tests {
         let plan = plan(&[(1, 0, 30, 20.0), (2, 0, 10, 200.0)]);
         let all = gather(vec![track(5, 10, 21.0), track(0, 30, 120.0)], Some(&plan), &Orders::default()).unwrap();
         assert_eq!(all.len(), 4, "two found, two of the plan");
-        assert_eq!((all[0].person, all[0].spots[0].plan), (Some(1), Some(1)));
-        assert_eq!((all[1].person, all[1].spots[0].plan), (None, None));
+        assert_eq!((all[0].track, all[0].spots[0].plan), (Some(1), Some(1)));
+        assert_eq!((all[1].track, all[1].spots[0].plan), (None, None));
         let alone: Vec<u64> = all[2].spots.iter().map(|s| s.frame).collect();
         assert_eq!(alone, (0..5).chain(15..30).collect::<Vec<_>>());
         assert!(!all[2].found && all[2].counts && all[3].spots.len() == 10);
