@@ -11,7 +11,7 @@ pub use pictures::{Picture, Pictures};
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Version of `report.json`.

@@ -80,7 +80,7 @@ fn header(head: &[u8], at: u64, end: u64) -> Option<(u32, u64, u64)> {
 }
 
 fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
-    let mut text = |bytes: &mut Bytes| -> Result<String> {
+    let text = |bytes: &mut Bytes| -> Result<String> {
         let raw = bytes.read(body, (end - body).min(256) as usize)?;
         Ok(String::from_utf8_lossy(&raw).trim_matches(['\0', ' ']).to_owned())
     };
