@@ -8,7 +8,6 @@ pub struct ClearedAudio {
 }
 
 impl ClearedAudio {
-    #[allow(dead_code, reason = "used once the voice stage is in")]
     pub(in crate::voice) fn new(channels: Vec<Vec<f32>>, start: u64) -> Self {
         ClearedAudio { channels, start }
     }

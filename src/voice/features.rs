@@ -1,0 +1,147 @@
+//! From samples to pitch and cepstrum, one feature per 5 ms, for both passes and for building the tables.
+
+use super::cepstrum::{POINTS, WIDE_ORDER, cepstrum_from_envelope};
+use super::envelope::{EnvelopeEstimator, REACH};
+use super::f0::{PitchTracker, SPAN};
+use super::HOP;
+use std::collections::VecDeque;
+
+/// What is known of one 5 ms frame, centred at sample `index · HOP`.
+#[derive(Clone, Copy)]
+pub struct Feature {
+    /// Pitch, 0 where unvoiced.
+    pub f0_hz: f64,
+    /// Mel cepstrum of the natural log power envelope.
+    pub cepstrum: [f64; WIDE_ORDER],
+}
+
+impl Feature {
+    /// Mean natural log power over the mel points.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        self.cepstrum[0] / (POINTS as f64).sqrt()
+    }
+
+    /// Whether every number is finite; a frame that is not is rendered as noise floor.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.f0_hz.is_finite() && self.cepstrum.iter().all(|c| c.is_finite())
+    }
+}
+
+/// Streaming analysis of 16 kHz mono sound: `samples / HOP + 1` features in all, none for an empty stream.
+pub struct FeatureStream {
+    samples: VecDeque<f64>,
+    /// Position of `samples[0]` in the stream, minus the padding before its start.
+    base: u64,
+    received: u64,
+    pitch_frames: u64,
+    next: u64,
+    pitch: PitchTracker,
+    envelope: EnvelopeEstimator,
+    span: Vec<f64>,
+    log_power: Vec<f64>,
+}
+
+/// Zeros before the first sample, so that every window exists.
+const PADDING: usize = 512;
+
+impl Default for FeatureStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FeatureStream {
+    /// Analysis at the start of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        FeatureStream {
+            samples: VecDeque::from(vec![0.0; PADDING]),
+            base: 0,
+            received: 0,
+            pitch_frames: 0,
+            next: 0,
+            pitch: PitchTracker::new(),
+            envelope: EnvelopeEstimator::new(),
+            span: Vec::new(),
+            log_power: Vec::new(),
+        }
+    }
+
+    /// Feeds samples; `emit` gets the features that are ready, in order.
+    pub fn push(&mut self, samples: &[f32], emit: &mut dyn FnMut(Feature)) {
+        self.received += samples.len() as u64;
+        self.samples.extend(samples.iter().map(|x| f64::from(*x)));
+        self.run(self.received, emit);
+    }
+
+    /// Drains the features still held back.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Feature)) {
+        if self.received == 0 {
+            return;
+        }
+        let total = self.received / HOP as u64 + 1;
+        self.samples.extend(std::iter::repeat_n(0.0, PADDING + HOP));
+        self.run((total - 1) * HOP as u64 + REACH as u64 + 1, emit);
+        for f0_hz in self.pitch.finish() {
+            if self.next < total {
+                self.describe(f0_hz, emit);
+            }
+        }
+    }
+
+    /// Works on every frame whose window ends before sample `until`.
+    fn run(&mut self, until: u64, emit: &mut dyn FnMut(Feature)) {
+        while self.pitch_frames * HOP as u64 + (REACH as u64) < until {
+            self.copy_span(self.pitch_frames, SPAN / 2, SPAN);
+            self.pitch_frames += 1;
+            if let Some(f0_hz) = self.pitch.push(&self.span) {
+                self.describe(f0_hz, emit);
+            }
+        }
+    }
+
+    fn describe(&mut self, f0_hz: f64, emit: &mut dyn FnMut(Feature)) {
+        self.copy_span(self.next, REACH, 2 * REACH + 1);
+        self.envelope.estimate(&self.span, f0_hz, &mut self.log_power);
+        emit(Feature { f0_hz, cepstrum: cepstrum_from_envelope(&self.log_power) });
+        self.next += 1;
+        self.samples.drain(..HOP.min(self.samples.len()));
+        self.base += HOP as u64;
+    }
+
+    fn copy_span(&mut self, frame: u64, before: usize, len: usize) {
+        let start = (frame * HOP as u64 - self.base) as usize + PADDING - before;
+        self.span.clear();
+        self.span.extend((start..start + len).map(|i| self.samples.get(i).copied().unwrap_or(0.0)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(x: &[f32], block: usize) -> Vec<Feature> {
+        let (mut stream, mut out) = (FeatureStream::new(), Vec::new());
+        x.chunks(block).for_each(|b| stream.push(b, &mut |f| out.push(f)));
+        stream.finish(&mut |f| out.push(f));
+        out
+    }
+
+    #[test]
+    fn count_and_values_do_not_depend_on_the_blocks() {
+        let x: Vec<f32> = (0..8111).map(|i| ((i % 100) as f32 / 100.0 - 0.5) * (i as f32 * 0.01).sin()).collect();
+        let (a, b) = (features(&x, 8111), features(&x, 37));
+        assert_eq!(a.len(), 8111 / 80 + 1);
+        assert_eq!(a.len(), b.len());
+        assert!(a.iter().zip(&b).all(|(a, b)| a.f0_hz == b.f0_hz && a.cepstrum == b.cepstrum));
+    }
+
+    #[test]
+    fn tiny_streams() {
+        assert_eq!(features(&[], 1).len(), 0);
+        assert_eq!(features(&[0.5], 1).len(), 1);
+        assert_eq!(features(&[0.5; 80], 80).len(), 2);
+    }
+}

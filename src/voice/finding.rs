@@ -1,0 +1,37 @@
+//! Doubts that do not stop a render but belong in the report.
+
+/// What somebody should know about the treated sound. Holds no property of the voice.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum VoiceFinding {
+    /// Less than 20 s of speech: its statistics are poorly known and are removed only in part.
+    LittleSpeech {
+        /// Seconds of speech found, rounded.
+        secs: u32,
+    },
+    /// No speech was found where speech was to be disguised.
+    NoSpeech,
+    /// Steady pitched sound nearly all the time: music, an engine or hum. It is resynthesised as if it were speech.
+    MusicLike,
+    /// Frames whose analysis failed; they were rendered as noise floor.
+    Failed {
+        /// Number of 5 ms frames.
+        frames: u64,
+    },
+    /// No pseudo-speaker far enough from the source was drawn in many tries; the last draw was used.
+    NearSource,
+}
+
+impl std::fmt::Display for VoiceFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            VoiceFinding::LittleSpeech { secs } => {
+                write!(f, "only {secs} s of speech: the disguise is weaker; give at least 20 s or silence the voice")
+            }
+            VoiceFinding::NoSpeech => f.write_str("no speech was found in the sound to be disguised"),
+            VoiceFinding::MusicLike => f.write_str("music or hum: resynthesised as if it were speech; listen to it"),
+            VoiceFinding::Failed { frames } => write!(f, "{frames} frames of 5 ms failed and became noise floor"),
+            VoiceFinding::NearSource => f.write_str("the drawn voice may resemble the source; draw another secret"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Which style holds at which sample of which channel.
+
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+
+/// What is done to a voice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoiceStyle {
+    /// Spoken by an invented voice. The default.
+    Pseudo,
+    /// The same without pitch.
+    Whisper,
+    /// Digital silence.
+    Silence,
+    /// Left as recorded. Only ever by an explicit entry of the cast.
+    Keep,
+}
+
+impl VoiceStyle {
+    /// Order of protection: where two entries meet on a listed channel, the stricter one holds.
+    fn strictness(self) -> u8 {
+        match self {
+            VoiceStyle::Keep => 0,
+            VoiceStyle::Pseudo => 1,
+            VoiceStyle::Whisper => 2,
+            VoiceStyle::Silence => 3,
+        }
+    }
+
+    fn stricter(self, other: VoiceStyle) -> VoiceStyle {
+        if other.strictness() > self.strictness() { other } else { self }
+    }
+
+    /// Whether the sound passes through the vocoder.
+    #[must_use]
+    pub fn is_vocoded(self) -> bool {
+        matches!(self, VoiceStyle::Pseudo | VoiceStyle::Whisper)
+    }
+}
+
+/// Styles of one sound stream.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StreamPolicy {
+    /// Style wherever nothing else is said.
+    pub default: VoiceStyle,
+    /// Half-open ranges in seconds; earlier entries win. `f64::INFINITY` as end means to the end.
+    pub ranges: Vec<(f64, f64, VoiceStyle)>,
+    /// Styles of single channels. Inside a range the stricter of both holds, so that a protected person's
+    /// range also covers what a kept microphone picks up of them.
+    pub channels: Vec<(usize, VoiceStyle)>,
+}
+
+impl Default for StreamPolicy {
+    fn default() -> Self {
+        StreamPolicy { default: VoiceStyle::Pseudo, ranges: Vec::new(), channels: Vec::new() }
+    }
+}
+
+/// Ranges that one policy may have.
+const MAX_RANGES: usize = 100_000;
+
+/// A run of samples of one style, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// First sample.
+    pub start: u64,
+    /// Sample after the last; `u64::MAX` = never ends.
+    pub end: u64,
+    /// Style in between.
+    pub style: VoiceStyle,
+}
+
+/// Segments of every channel, covering all time without gaps; neighbours differ in style.
+pub struct Timeline {
+    channels: Vec<Vec<Segment>>,
+}
+
+impl Timeline {
+    /// Works a policy out for `channels` channels at `rate_hz`.
+    ///
+    /// Borders are rounded so that a kept range never grows and a treated one never shrinks.
+    ///
+    /// # Errors
+    /// `Plan` if a range is empty or not a number, a channel does not exist, or there are too many ranges.
+    pub fn new(policy: &StreamPolicy, channels: usize, rate_hz: u32) -> Result<Self> {
+        if policy.ranges.len() > MAX_RANGES {
+            return Err(Error::Plan(format!("more than {MAX_RANGES} voice ranges; join neighbouring ones")));
+        }
+        let explicit = sweep(&sample_ranges(policy, rate_hz)?);
+        let mut listed: Vec<Option<VoiceStyle>> = vec![None; channels];
+        for (channel, style) in &policy.channels {
+            let slot = listed.get_mut(*channel).ok_or_else(|| {
+                Error::Plan(format!("voice channel {channel} does not exist: the sound has {channels} channels"))
+            })?;
+            *slot = Some(slot.map_or(*style, |s| s.stricter(*style)));
+        }
+        let work_out = |own: &Option<VoiceStyle>| {
+            let style = |range: Option<VoiceStyle>| match (own, range) {
+                (Some(own), Some(range)) => own.stricter(range),
+                (Some(own), None) => *own,
+                (None, range) => range.unwrap_or(policy.default),
+            };
+            join(explicit.iter().map(|(start, end, range)| Segment { start: *start, end: *end, style: style(*range) }))
+        };
+        Ok(Timeline { channels: listed.iter().map(work_out).collect() })
+    }
+
+    /// Segments of a channel that meet samples `start..end`.
+    pub fn segments(&self, channel: usize, start: u64, end: u64) -> impl Iterator<Item = &Segment> {
+        let all = self.channels.get(channel).map_or(&[][..], Vec::as_slice);
+        let first = all.partition_point(|s| s.end <= start);
+        all[first..].iter().take_while(move |s| s.start < end)
+    }
+
+    /// Style of a channel at one sample; silence for a channel that does not exist.
+    #[must_use]
+    pub fn style(&self, channel: usize, sample: u64) -> VoiceStyle {
+        self.segments(channel, sample, sample.saturating_add(1)).next().map_or(VoiceStyle::Silence, |s| s.style)
+    }
+
+    /// Whether a channel is ever vocoded.
+    #[must_use]
+    pub fn is_ever_vocoded(&self, channel: usize) -> bool {
+        self.channels.get(channel).is_some_and(|c| c.iter().any(|s| s.style.is_vocoded()))
+    }
+}
+
+fn sample_ranges(policy: &StreamPolicy, rate_hz: u32) -> Result<Vec<(u64, u64, VoiceStyle)>> {
+    let rate = f64::from(rate_hz);
+    let mut out = Vec::with_capacity(policy.ranges.len());
+    for (start, end, style) in &policy.ranges {
+        if start.is_nan() || end.is_nan() || start >= end {
+            return Err(Error::Plan(format!("the voice range {start}..{end} s is empty; give start before end")));
+        }
+        // Casting saturates: negative becomes 0, infinity the largest number. A billionth of a sample of slack
+        // keeps times such as 0.1 s from moving by one.
+        let (a, b) = (start * rate, end * rate);
+        let (a, b) = match style {
+            VoiceStyle::Keep => ((a - 1e-6).ceil() as u64, (b + 1e-6).floor() as u64),
+            _ => ((a + 1e-6).floor() as u64, (b - 1e-6).ceil() as u64),
+        };
+        if a < b {
+            out.push((a, b, *style));
+        }
+    }
+    Ok(out)
+}
+
+/// Cuts time at every border and finds the earliest entry in each piece.
+fn sweep(ranges: &[(u64, u64, VoiceStyle)]) -> Vec<(u64, u64, Option<VoiceStyle>)> {
+    let mut events: Vec<(u64, bool, usize)> =
+        ranges.iter().enumerate().flat_map(|(i, r)| [(r.0, true, i), (r.1, false, i)]).collect();
+    events.sort_unstable();
+    let (mut active, mut out, mut from) = (BTreeSet::new(), Vec::new(), 0);
+    for (at, opens, entry) in events {
+        if at > from {
+            out.push((from, at, active.first().map(|i: &usize| ranges[*i].2)));
+            from = at;
+        }
+        if opens {
+            active.insert(entry);
+        } else {
+            active.remove(&entry);
+        }
+    }
+    if from < u64::MAX {
+        out.push((from, u64::MAX, active.first().map(|i| ranges[*i].2)));
+    }
+    out
+}
+
+fn join(segments: impl Iterator<Item = Segment>) -> Vec<Segment> {
+    let mut out: Vec<Segment> = Vec::new();
+    for s in segments {
+        match out.last_mut() {
+            Some(last) if last.style == s.style => last.end = s.end,
+            _ => out.push(s),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use VoiceStyle::{Keep, Pseudo, Silence, Whisper};
+
+    fn timeline(ranges: &[(f64, f64, VoiceStyle)], channels: &[(usize, VoiceStyle)]) -> Timeline {
+        let policy = StreamPolicy { default: Pseudo, ranges: ranges.to_vec(), channels: channels.to_vec() };
+        Timeline::new(&policy, 2, 100).unwrap()
+    }
+
+    #[test]
+    fn earlier_entries_win_and_ends_are_half_open() {
+        let t = timeline(&[(1.0, 2.0, Silence), (0.0, 3.0, Keep)], &[]);
+        let styles: Vec<_> = [0, 99, 100, 199, 200, 299, 300].iter().map(|s| t.style(0, *s)).collect();
+        assert_eq!(styles, [Keep, Keep, Silence, Silence, Keep, Keep, Pseudo]);
+    }
+
+    #[test]
+    fn borders_favour_protection() {
+        let t = timeline(&[(0.101, 0.299, Keep), (1.009, 1.101, Whisper)], &[]);
+        assert_eq!((t.style(0, 10), t.style(0, 11), t.style(0, 28), t.style(0, 29)), (Pseudo, Keep, Keep, Pseudo));
+        assert_eq!((t.style(0, 99), t.style(0, 100), t.style(0, 110), t.style(0, 111)), (Pseudo, Whisper, Whisper, Pseudo));
+    }
+
+    #[test]
+    fn a_listed_channel_yields_to_a_stricter_range_only() {
+        let t = timeline(&[(1.0, 2.0, Pseudo), (3.0, 4.0, Keep)], &[(0, Keep), (1, Whisper)]);
+        assert_eq!([0, 150, 350].map(|s| t.style(0, s)), [Keep, Pseudo, Keep]);
+        assert_eq!([0, 150, 350].map(|s| t.style(1, s)), [Whisper, Whisper, Whisper]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let policy = |r, c| StreamPolicy { default: Pseudo, ranges: r, channels: c };
+        assert!(Timeline::new(&policy(vec![(2.0, 1.0, Keep)], vec![]), 1, 100).is_err());
+        assert!(Timeline::new(&policy(vec![(f64::NAN, 1.0, Keep)], vec![]), 1, 100).is_err());
+        assert!(Timeline::new(&policy(vec![], vec![(1, Keep)]), 1, 100).is_err());
+        let t = Timeline::new(&policy(vec![(-5.0, f64::INFINITY, Silence)], vec![]), 1, 100).unwrap();
+        assert_eq!(t.style(0, u64::MAX - 2), Silence);
+    }
+}
