@@ -298,7 +298,7 @@ fn crossing_faces_stay_covered() {
 
 #[test]
 fn weak_faces_count_when_they_persist_and_not_when_they_flicker() {
-    let mut script: Vec<Vec<Face>> = (0..40).map(|_| vec![face(100.0, 60.0, 0.42)]).collect();
+    let mut script: Vec<Vec<Face>> = (0..40).map(|_| vec![face(100.0, 60.0, 0.46)]).collect();
     script[30].push(face(220.0, 20.0, 0.4));
     let seen = run(&script, |_| 0, &Setup::default()).unwrap();
     assert_eq!(seen.ends.len(), 1);

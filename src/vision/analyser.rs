@@ -72,6 +72,7 @@ impl Analyser {
         let fps = if options.fps.is_finite() { options.fps.clamp(5.0, 240.0) } else { 25.0 };
         let settings = Settings {
             start: if recall == Recall::Max { 0.42 } else { 0.5 },
+            lenient: recall == Recall::Max,
             weak: if recall == Recall::Max { 0.25 } else { 0.3 },
             min_face: options.min_face_px,
             min_landmarks: options.min_landmarks_px,

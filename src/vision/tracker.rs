@@ -22,8 +22,11 @@ const RING_FRAMES: usize = 15;
 const RING_BYTES: usize = 96 << 20;
 /// Side of the picture of a window about one face.
 const WINDOW_SIDE: usize = 256;
-/// Side of a window over the face's longer side; grows while the face is lost.
+/// Side of a window over the face's longer side; and of the wider one that is tried next.
 const WINDOW_GROW: f32 = 2.2;
+const WIDER_GROW: f32 = 3.2;
+/// Least overlap of what a window shows with where the face was expected.
+const NEAR: f32 = 0.2;
 /// Least overlap by which a detection belongs to a track.
 const JOIN: f32 = 0.3;
 /// Most samples given out at once.
@@ -40,6 +43,8 @@ const BACK_SKIP: u64 = 2;
 pub(super) struct Settings {
     /// Score at which a single detection starts a published track.
     pub start: f32,
+    /// Whether little evidence is enough.
+    pub lenient: bool,
     /// Score that continues one.
     pub weak: f32,
     /// Smallest face (box height in pixels).
@@ -168,19 +173,12 @@ impl Tracker {
 
     /// Looks for the faces of tracks without detection near where they are expected.
     fn search(&self, pool: &mut Pool, frame: &Arc<RawFrame>, sights: &mut [Option<Detection>]) -> Result<()> {
-        let now = frame.index.0;
         let lost: Vec<usize> = (0..sights.len()).filter(|&t| sights[t].is_none()).collect();
-        let places: Vec<Rect<InFrame>> = lost.iter().map(|&t| self.live[t].expected(now)).collect();
-        let found = self.look_around(pool, frame, &places)?;
-        for ((t, place), candidates) in lost.into_iter().zip(places).zip(found) {
-            let track = &self.live[t];
-            let free = candidates.into_iter().filter(|d| {
-                d.rect.height() >= self.settings.min_face
-                    && !sights.iter().flatten().any(|s| s.rect.iou(&d.rect) > 0.4)
-                    && follows(track, &frame.frame, &d.rect, now)
-            });
-            let near = free.map(|d| (d.rect.iou(&place).max(d.rect.iou(&track.last.rect)), d)).filter(|p| p.0 > 0.2);
-            sights[t] = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|p| p.1);
+        let (settings, live) = (self.settings, &self.live);
+        let found = pool.map(&lost, |networks, &t| search_one(networks, frame, &live[t], &settings))?;
+        for (t, candidates) in lost.into_iter().zip(found) {
+            let free = |d: &Detection| !sights.iter().flatten().any(|s| s.rect.iou(&d.rect) > 0.4);
+            sights[t] = candidates.into_iter().find(free);
         }
         Ok(())
     }
@@ -324,7 +322,7 @@ impl Tracker {
     /// Publishes tracks that have become believable: follows them back and gives them a number.
     fn publish(&mut self, pool: &mut Pool, emit: Emit) -> Result<()> {
         for t in 0..self.live.len() {
-            if self.live[t].id.is_some() || !self.live[t].believable(self.settings.start) {
+            if self.live[t].id.is_some() || !self.live[t].believable(self.settings.start, self.settings.lenient) {
                 continue;
             }
             let met = self.follow_back(pool, t)?;
@@ -477,6 +475,30 @@ fn window(networks: &mut Networks, frame: &Frame, place: &Rect<InFrame>, thresho
         Some(look) => networks.detector.detect(frame, &look),
         None => Ok(Vec::new()),
     }
+}
+
+/// Detections that may be a lost track's face, nearest first: in a window where it is expected, else in a wider one.
+fn search_one(networks: &mut Networks, frame: &RawFrame, track: &Track, settings: &Settings) -> Result<Vec<Detection>> {
+    let place = track.expected(frame.index.0);
+    for (grow, side) in [(WINDOW_GROW, WINDOW_SIDE), (WIDER_GROW, WINDOW_SIDE + 64)] {
+        // Only tracks that were given out are worth the second look.
+        if grow > WINDOW_GROW && track.id.is_none() {
+            break;
+        }
+        let Some(look) = Look::around(&frame.frame, &place, grow, side, settings.weak) else { break };
+        let near = |d: &Detection| d.rect.iou(&place).max(d.rect.iou(&track.last.rect));
+        let mut found = networks.detector.detect(&frame.frame, &look)?;
+        found.retain(|d| {
+            near(d) > NEAR
+                && d.rect.height() >= settings.min_face
+                && follows(track, &frame.frame, &d.rect, frame.index.0)
+        });
+        if !found.is_empty() {
+            found.sort_by(|a, b| near(b).total_cmp(&near(a)));
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Whether the second detector sees a face at `rect`; false without one.
