@@ -66,9 +66,9 @@ fn main() -> Result<()> {
             compositing += t.elapsed();
             if i % 10 == 0 {
                 println!(
-                    "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.2} mouth {:?} eyes {:?}",
+                    "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.4} black {:.2} mouth {:?} eyes {:?}",
                     motion.scale, motion.yaw.to_degrees(), motion.pitch.to_degrees(), motion.pose_gap.to_degrees(),
-                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), motion.mixes[1], motion.mixes[2]
+                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), light.black(), motion.mixes[1], motion.mixes[2]
                 );
             }
         }
