@@ -52,7 +52,7 @@ def encoder(output, folder, samples, rate, wav):
     return subprocess.Popen(
         ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}",
          "-r", str(motion.FPS), "-i", "-", "-i", wav, "-i", chapters(folder), "-map", "0:v", "-map", "1:a",
-         "-map_metadata", "-1", "-map_chapters", "2", "-vf", "scale=out_color_matrix=bt709:out_range=tv",
+         "-map_chapters", "2", "-vf", "scale=out_color_matrix=bt709:out_range=tv",
          "-c:v", "libx264", "-threads", "1", "-preset", "slow", "-crf", "21", "-pix_fmt", "yuv420p", "-g", "50",
          "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
          "-c:a", "aac", "-b:a", "96k", "-ar", "48000", *tags,

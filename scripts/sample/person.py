@@ -102,9 +102,10 @@ class Canvas:
         x0, y0, x1, y1 = max(low[0], 0), max(low[1], 0), min(high[0], w), min(high[1], h)
         if x0 >= x1 or y0 >= y1:
             return
-        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
+        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
         p = np.stack([(x + 0.5 - self.origin[0]) / self.scale - middle[0],
-                      (y + 0.5 - self.origin[1]) / self.scale - middle[1], np.zeros_like(x)], -1)
+                      (y + 0.5 - self.origin[1]) / self.scale - middle[1], np.zeros_like(x)], -1).astype(np.float32)
+        rot, radii = rot.astype(np.float32), np.asarray(radii, np.float32)
         a, d = p @ rot / radii, rot.T[:, 2] / radii  # a + s d on the unit sphere
         dd, ad = d @ d, a @ d
         root = ad**2 - dd * ((a**2).sum(-1) - 1)
@@ -124,7 +125,11 @@ class Canvas:
         """Draws the face mesh over what is there, its rim dissolving into the skin below."""
         v = shape @ rot.T
         pixels = v[:, :2] * self.scale + self.origin - 0.5
-        h, w = self.depth.shape
+        low = np.maximum(np.floor(pixels.min(0)).astype(int) - 1, 0)
+        high = np.minimum(np.ceil(pixels.max(0)).astype(int) + 2, self.depth.shape[::-1])
+        pixels = pixels - low
+        w, h = high - low
+        part = np.s_[low[1]:high[1], low[0]:high[0]]
         uv = np.full((h, w, 2), -1, np.float32)
         depth = np.full((h, w), FAR, np.float32)
         for tri in face.triangles:
@@ -150,21 +155,23 @@ class Canvas:
         colour = cv2.remap(atlas.astype(np.float32), texels[..., 0], texels[..., 1], cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.remap(face.alpha, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR)
-        alpha = np.where((depth < FAR) & (depth < self.depth + 0.12), alpha, 0)[..., None]
+        alpha = np.where((depth < FAR) & (depth < self.depth[part] + 0.12), alpha, 0)[..., None]
         shade = self.relief(depth)
-        self.colour = self.colour * (1 - alpha) + colour * shade[..., None] * alpha
-        self.depth = np.where(alpha[..., 0] > 0.5, np.minimum(depth, self.depth), self.depth)
+        self.colour[part] = self.colour[part] * (1 - alpha) + colour * shade[..., None] * alpha
+        self.depth[part] = np.where(alpha[..., 0] > 0.5, np.minimum(depth, self.depth[part]), self.depth[part])
 
     def relief(self, depth):
         """Brightness of the face from the slope of its depth, blurred so that no triangle shows."""
+        h, w = depth.shape
+        depth = depth[::4, ::4]
         known = (depth < FAR).astype(np.float32)
-        sigma = 0.06 * self.scale
+        sigma = 0.06 * self.scale / 4
         weight = cv2.GaussianBlur(known, (0, 0), sigma) + 1e-3
         soft = cv2.GaussianBlur(np.where(known > 0, depth, 0).astype(np.float32), (0, 0), sigma) / weight
-        gy, gx = np.gradient(soft * self.scale)
+        gy, gx = np.gradient(soft * self.scale / 4)
         n = np.stack([gx, gy, -np.ones_like(gx)], -1)
         n /= np.linalg.norm(n, axis=-1, keepdims=True)
-        return lit(n)
+        return cv2.resize(lit(n).astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 class Person:

@@ -129,7 +129,8 @@ fn wrong_command_lines() {
 fn help_and_version_are_not_errors() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(["--help"]).ends_with(0).stdout;
-    for command in ["disguise", "analyse", "render", "verify", "double", "models", "archive", "bench", "doctor", "shred"]
+    for command in
+        ["disguise", "analyse", "render", "verify", "double", "models", "archive", "bench", "doctor", "shred"]
     {
         assert!(help.contains(command), "{command} is not in the help");
     }

@@ -262,9 +262,23 @@ fn find_kit() -> Result<Kit, String> {
         return Err("tests/samples/interview.mp4 is missing: run scripts/sample/build".into());
     }
     let short = fixtures().join("short.mp4");
-    ffmpeg(["-i".as_ref(), film.as_os_str(), "-t".as_ref(), "1.6".as_ref(), "-c:v".as_ref(), "libx264".as_ref(),
-        "-preset".as_ref(), "veryfast".as_ref(), "-crf".as_ref(), "18".as_ref(), "-c:a".as_ref(), "aac".as_ref(),
-        "-movflags".as_ref(), "+faststart".as_ref(), short.as_os_str()]);
+    ffmpeg([
+        "-i".as_ref(),
+        film.as_os_str(),
+        "-t".as_ref(),
+        "1.6".as_ref(),
+        "-c:v".as_ref(),
+        "libx264".as_ref(),
+        "-preset".as_ref(),
+        "veryfast".as_ref(),
+        "-crf".as_ref(),
+        "18".as_ref(),
+        "-c:a".as_ref(),
+        "aac".as_ref(),
+        "-movflags".as_ref(),
+        "+faststart".as_ref(),
+        short.as_os_str(),
+    ]);
     Ok(Kit { models, film, short })
 }
 
@@ -284,9 +298,29 @@ pub fn pattern() -> &'static Path {
     FILM.get_or_init(|| {
         let film = fixtures().join("pattern.mp4");
         let name = film.to_string_lossy().into_owned();
-        ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1.6", "-f", "lavfi", "-i", "sine=f=330:r=48000:d=1.6",
-            "-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-pix_fmt", "yuv420p", "-c:a", "aac",
-            "-movflags", "+faststart", &name]);
+        ffmpeg([
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=320x180:r=25:d=1.6",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=f=330:r=48000:d=1.6",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-g",
+            "10",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "aac",
+            "-movflags",
+            "+faststart",
+            &name,
+        ]);
         film
     })
 }
