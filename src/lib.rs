@@ -11,20 +11,18 @@
 //! [`treat`] made a `ClearedFrame` of it, and no sound unless [`voice`] made a `ClearedAudio`.
 
 pub mod audio;
+pub mod cli;
 pub mod error;
 pub mod files;
 pub mod geom;
 pub mod image;
-pub mod plan;
-pub mod redact;
-pub mod infer;
-pub mod swap;
-pub mod media;
 pub mod infer;
 pub mod media;
+pub mod pipeline;
 pub mod plan;
 pub mod redact;
 pub mod report;
+pub mod swap;
 pub mod treat;
 pub mod units;
 pub mod verify;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use understudy::infer::{Device, ModelSet, Runtime};
-use understudy::media::{DecodeOptions, EncodeOptions, Limits, Preset, VideoReader};
+use understudy::media::{DecodeOptions, EncoderOverrides, Limits, Preset, VideoReader};
 use understudy::pipeline::{Cancel, DisguiseJob, Progress, Silent, disguise};
 use understudy::plan::{Cast, Plan};
 use understudy::swap::DoubleLibrary;
@@ -53,7 +53,7 @@ fn run(kit: &Kit, out: &Path, faults: Faults, progress: &dyn Progress, cancel: &
         input: &kit.clip,
         output: out,
         preset: Preset::Lossless,
-        encode: EncodeOptions::default(),
+        encode: EncoderOverrides::default(),
         cast: &cast,
         recall: Recall::Standard,
         salvage: false,

@@ -21,7 +21,7 @@ pub(super) fn run(a: args::Doctor) -> Result<()> {
     out(&format!("understudy {}", env!("CARGO_PKG_VERSION")));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     say("machine", Ok(format!("{cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH)));
-    say("FFmpeg", crate::media::describe_build());
+    say("FFmpeg", Ok(crate::media::library_version()));
     let runtime = Runtime::load(None, device(a.machine.device));
     say("ONNX Runtime", runtime.as_ref().map(describe).map_err(|e| Error::Model(e.to_string())));
     let models = ModelSet::discover(&ModelSet::search_path(&a.machine.models));

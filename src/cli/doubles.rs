@@ -149,7 +149,7 @@ fn new(name: &str, consent: &Path, output: &Path, photos: &[PathBuf], context: &
     let folder = output.join(name);
     std::fs::create_dir_all(&folder).map_err(|e| Error::io("cannot make the folder", &folder, e))?;
     write_double(name, &folder, &consent, &chosen, &found)?;
-    swap::double::load_folder(&mesh, &folder)?; // it must load before it is called done
+    swap::load_folder(&mesh, &folder)?; // it must load before it is called done
     out(&format!("enrolled {name} in {}; use it with --doubles {}", folder.display(), output.display()));
     Ok(())
 }

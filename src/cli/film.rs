@@ -3,8 +3,8 @@
 use super::args;
 use super::context::{Context, library, preset, recall, report_dir};
 use super::progress::out;
-use crate::media::{EncodeOptions, Limits};
-use crate::pipeline::{self, DisguiseJob, Published};
+use crate::media::{EncoderOverrides, Limits};
+use crate::pipeline::{self, DisguiseJob, Progress, Published};
 use crate::plan::{Cast, Plan, PlanLimits, fingerprint, read_plan, write_plan};
 use crate::treat::Faults;
 use crate::verify::{VerifyInput, VerifyOptions};
@@ -30,7 +30,7 @@ fn with_job<T>(
         input,
         output: &output.output,
         preset: preset(output.preset),
-        encode: EncodeOptions { crf: output.crf, speed: output.speed.clone(), ..EncodeOptions::default() },
+        encode: EncoderOverrides { crf: output.crf, speed: output.speed.clone() },
         cast: &cast,
         recall: recall(recall_arg),
         salvage,
@@ -52,6 +52,8 @@ fn with_job<T>(
 /// Cheap checks of paths and cast, before networks are loaded.
 fn check_early(input: &Path, output: &args::Output) -> Result<()> {
     pipeline::check_input(input)?;
+    let extension = output.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    crate::media::check_container(preset(output.preset), &extension)?;
     pipeline::check_output(input, &output.output, output.force)?;
     read_cast(output.cast.as_ref()).map(|_| ())
 }
@@ -129,26 +131,26 @@ pub(super) fn verify(a: args::Verify) -> Result<()> {
         }
         None => None,
     };
-    let policies = pipeline::stream_policies(&cast, &probe)?;
-    let input = VerifyInput {
-        original: &a.original,
-        output: &a.output,
-        plan: plan.as_ref(),
-        casting: casting.as_ref(),
-        audio: &policies,
-        models: &context.models,
-        runtime: &context.runtime,
-        findings: vec![],
+    let keep = pipeline::kept_times(&pipeline::stream_policies(&cast, &probe)?);
+    let mut input = VerifyInput::new(&a.original, &a.output, &context.models, &context.runtime);
+    (input.plan, input.casting, input.voice_keep) = (plan.as_ref(), casting.as_ref(), &keep);
+    let options = match a.recall {
+        args::RecallArg::Max => VerifyOptions::max(),
+        _ => VerifyOptions::default(),
     };
-    let options = VerifyOptions { limits, threads: context.threads, ..VerifyOptions::default() };
-    context.teller.note("verifying");
-    let report = crate::verify::verify(&input, &options, &|_done, _total| context.cancel.check())?;
+    context.teller.begin("verifying", None);
+    let verified = crate::verify::verify(&input, &options, &|done, total| context.teller.step_of(done, total))?;
+    context.teller.end();
     let dir = report_dir(&a.output, a.report.as_ref());
-    let page = crate::report::write(&dir, &report, &crate::report::ReportOptions { redacted: a.redacted })?;
-    for f in &report.failures {
+    crate::report::write(&dir, &verified.report, &verified.pictures, a.redacted)?;
+    let page = dir.join("report.html");
+    for f in &verified.report.failures {
         out(&format!("failed: {}: {}", f.kind, f.detail));
     }
-    if report.cleared {
+    for f in &verified.report.warnings {
+        out(&format!("look at: {}: {}", f.kind, f.detail));
+    }
+    if verified.report.cleared {
         out(&format!("cleared; see {}", page.display()));
         Ok(())
     } else {

@@ -134,6 +134,18 @@ impl Progress for Teller {
         }
     }
 
+    fn step_of(&self, done: u64, total: u64) {
+        match self {
+            Teller::Bar(bar) => {
+                if let Some(b) = lock(bar).as_ref() {
+                    b.set_length(total);
+                }
+            }
+            Teller::Lines(s) | Teller::Json(s) => lock(s).total = Some(total),
+        }
+        self.step(done);
+    }
+
     fn end(&self) {
         match self {
             Teller::Bar(bar) => {

@@ -85,15 +85,16 @@ fn decode_all(mut reader: VideoReader, to: Sender<RawFrame>, cancel: &Cancel) ->
         cancel.check()?;
         to.send(raw).map_err(|_gone| Error::Cancelled)?;
     }
-    let count = reader.damage();
-    Ok(if count == 0 {
+    let damage = reader.damage();
+    let count = damage.packets + damage.frames;
+    Ok(if damage.is_none() {
         vec![]
     } else {
         vec![Finding {
             kind: "input.damaged".into(),
             frame: None,
             track: None,
-            count,
+            count: count.max(1),
             note: "parts of the input could not be decoded and are missing from the film".into(),
         }]
     })

@@ -2,13 +2,13 @@
 
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
-use crate::infer::{ModelSet, Runtime};
-use crate::media::{EncodeOptions, Limits, Preset, Probe};
+use crate::infer::{ModelSet, Role, Runtime};
+use crate::media::{EncoderOverrides, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, ModelUsed, Plan};
-use crate::report::ReportOptions;
+use crate::report::Report;
 use crate::swap::{self, Double, DoubleLibrary, Mesh};
 use crate::treat::Faults;
-use crate::verify::{Report, VerifyInput, VerifyOptions, verify};
+use crate::verify::{VerifyInput, VerifyOptions, verify};
 use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ pub struct DisguiseJob<'a> {
     /// What the output is for.
     pub preset: Preset,
     /// Encoder settings.
-    pub encode: EncodeOptions,
+    pub encode: EncoderOverrides,
     /// Who becomes whom.
     pub cast: &'a Cast,
     /// How carefully to look.
@@ -73,6 +73,8 @@ impl DisguiseJob<'_> {
     /// `Usage`, `Input` or `Io`.
     pub fn check_paths(&self) -> Result<()> {
         check_input(self.input)?;
+        let extension = self.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        crate::media::check_container(self.preset, &extension)?;
         check_output(self.input, self.output, self.force)
     }
 
@@ -155,10 +157,12 @@ fn same_file(a: &Path, b: &Path) -> bool {
 /// Names, hashes and roles of the networks that take part.
 #[must_use]
 pub fn models_used(models: &ModelSet) -> Vec<ModelUsed> {
-    models
-        .present()
-        .map(|e| ModelUsed { name: e.name.clone(), sha256: e.sha256.clone(), role: e.role.to_string() })
-        .collect()
+    let used = |m: &crate::infer::InstalledModel| ModelUsed {
+        name: m.entry.name.clone(),
+        sha256: m.entry.sha256.clone(),
+        role: m.entry.role.to_string(),
+    };
+    Role::ALL.iter().filter_map(|r| models.best(*r)).map(used).collect()
 }
 
 /// Disguises a film from start to end. The film appears under its name only if it was cleared.
@@ -217,32 +221,18 @@ pub fn render_and_verify(
     let summary = render(&render_job, progress, cancel)?;
     cancel.check()?;
     let policies = super::stream_policies(job.cast, probe)?;
-    let input = VerifyInput {
-        original: job.input,
-        output: part.part(),
-        plan: Some(plan),
-        casting: Some(&casting),
-        audio: &policies,
-        models: job.models,
-        runtime: job.runtime,
-        findings: plan.findings.iter().chain(&summary.findings).cloned().collect(),
-    };
-    let options = VerifyOptions { limits: job.limits.clone(), threads: job.threads, ..VerifyOptions::default() };
-    progress.begin("verifying", Some(plan.video.frames));
-    let report = verify(&input, &options, &|done, _total| {
-        progress.step(done);
-        cancel.check()
-    })?;
+    let keep = super::sound::kept_times(&policies);
+    let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);
+    (input.plan, input.casting) = (Some(plan), Some(&casting));
+    (input.voice_keep, input.findings) = (&keep, &summary.findings);
+    progress.begin("verifying", None);
+    let verified = verify(&input, &VerifyOptions::default(), &|done, total| progress.step_of(done, total))?;
     progress.end();
-    let report_options = ReportOptions { redacted: job.redacted };
-    let report_page = crate::report::write(&job.report, &report, &report_options)?;
+    cancel.check()?;
+    crate::report::write(&job.report, &verified.report, &verified.pictures, job.redacted)?;
+    let (report, report_page) = (verified.report, job.report.join("report.html"));
     if !report.cleared {
-        let first = report.failures.first().map_or_else(String::new, |f| format!(": {}", f.detail));
-        return Err(Error::Residual(format!(
-            "verification failed ({} kinds of failure{first}); nothing was published; see {}",
-            report.failures.len(),
-            report_page.display()
-        )));
+        return Err(residual(&report, &report_page));
     }
     cancel.check()?;
     if let Some(m) = matte_part {
@@ -288,6 +278,17 @@ pub fn double_choices(
             Ok(DoubleChoice { name: card.name.clone(), skin: card.skin, sex: card.sex.clone(), embedding })
         })
         .collect()
+}
+
+/// What to say when the attack succeeded.
+#[must_use]
+pub fn residual(report: &Report, page: &Path) -> Error {
+    let first = report.failures.first().map_or_else(String::new, |f| format!(": {}", f.detail));
+    Error::Residual(format!(
+        "verification failed ({} kinds of failure{first}); nothing was published; see {}",
+        report.failures.len(),
+        page.display()
+    ))
 }
 
 fn random_seed() -> Result<u64> {

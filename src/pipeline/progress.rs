@@ -10,6 +10,10 @@ pub trait Progress: Sync {
     fn begin(&self, stage: &str, total: Option<u64>);
     /// So many steps of the current stage are done.
     fn step(&self, done: u64);
+    /// As [`Progress::step`] when the total is known only on the way.
+    fn step_of(&self, done: u64, _total: u64) {
+        self.step(done);
+    }
     /// The current stage has ended.
     fn end(&self);
     /// Something worth a line.

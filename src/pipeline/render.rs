@@ -3,8 +3,8 @@
 use super::prepare::Prepare;
 use super::sound::{self, SoundMaker};
 use super::{Cancel, Progress, first_cause, join, queue_len};
-use crate::image::RawFrame;
-use crate::media::{DecodeOptions, EncodeOptions, Limits, OutputSpec, Preset, Probe, VideoReader, Writer};
+use crate::image::{ColorDesc, ColorModel, PixelLayout, RawFrame};
+use crate::media::{DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, Probe, VideoReader, Writer};
 use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::swap::{Double, Mesh};
 use crate::treat::{ClearedFrame, FaceWork, Faults, Outcome, RegionPlan, TreatLog, Treater};
@@ -25,7 +25,7 @@ pub struct RenderJob<'a> {
     /// What the output is for.
     pub preset: Preset,
     /// Encoder settings.
-    pub encode: EncodeOptions,
+    pub encode: EncoderOverrides,
     /// What was found.
     pub plan: &'a Plan,
     /// Who becomes whom.
@@ -88,7 +88,7 @@ pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Resu
     }
     let salvage = job.plan.salvaged;
     let statistics =
-        sound::listen(job.input, &job.probe.audio, job.limits, salvage, &|| cancel.check())?;
+        sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
     let mut sounds = Vec::new();
     for (i, (info, statistics)) in job.probe.audio.iter().zip(statistics).enumerate() {
         sounds.push(SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics)?);
@@ -171,6 +171,22 @@ fn treat_all(job: &RenderJob, mut prepare: Prepare, from: Receiver<RawFrame>, to
     flush(&mut batch)
 }
 
+/// A grey lossless film of the same size and times.
+fn matte_spec(path: &Path, job: &RenderJob) -> OutputSpec {
+    let mut video = job.probe.video.clone();
+    video.layout = PixelLayout { model: ColorModel::Gray, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+    video.color = ColorDesc { full_range: Some(true), ..ColorDesc::default() };
+    OutputSpec {
+        path: path.to_owned(),
+        container_ext: "mkv".into(),
+        preset: Preset::Lossless,
+        video,
+        audio: vec![],
+        threads: job.threads,
+        overrides: EncoderOverrides::default(),
+    }
+}
+
 fn encode_all(
     job: &RenderJob,
     sounds: &mut [SoundMaker],
@@ -185,11 +201,11 @@ fn encode_all(
         video: job.probe.video.clone(),
         audio: job.probe.audio.clone(),
         threads: job.threads,
-        encode: job.encode.clone(),
+        overrides: job.encode.clone(),
     };
     let mut writer = Writer::create(&spec)?;
     let mut matte_writer = match job.matte {
-        Some(path) => Some(Writer::create(&OutputSpec::matte(path, &job.probe.video, job.threads))?),
+        Some(path) => Some(Writer::create(&matte_spec(path, job))?),
         None => None,
     };
     let mut log = TreatLog::default();

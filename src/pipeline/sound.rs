@@ -59,6 +59,19 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
     Ok(policies)
 }
 
+/// Times (seconds from a stream's first sample) in which a recorded voice may be heard, over all streams.
+#[must_use]
+pub fn kept_times(policies: &[StreamPolicy]) -> Vec<(f64, f64)> {
+    let mut times = Vec::new();
+    for p in policies {
+        if p.default == VoiceStyle::Keep || p.channels.iter().any(|(_, s)| *s == VoiceStyle::Keep) {
+            times.push((0.0, f64::INFINITY));
+        }
+        times.extend(p.ranges.iter().filter(|r| r.2 == VoiceStyle::Keep).map(|r| (r.0, r.1)));
+    }
+    times
+}
+
 /// First pass: statistics of the speech of each stream, held in memory only.
 ///
 /// # Errors
@@ -66,15 +79,17 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
 pub(super) fn listen(
     path: &Path,
     streams: &[AudioInfo],
+    policies: &[StreamPolicy],
     limits: &Limits,
     salvage: bool,
     check: &(dyn Fn() -> Result<()> + Sync),
 ) -> Result<Vec<SpeechStatistics>> {
     streams
         .par_iter()
-        .map(|info| {
+        .zip(policies)
+        .map(|(info, policy)| {
             let mut reader = AudioReader::open(path, info.stream_index, limits, salvage)?;
-            let mut analyser = SpeechAnalyser::new(info.format)?;
+            let mut analyser = SpeechAnalyser::for_policy(info.format, policy)?;
             while let Some(block) = reader.next()? {
                 check()?;
                 analyser.push(&block)?;

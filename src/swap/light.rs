@@ -129,7 +129,7 @@ impl LightProbe {
 
     /// The light under which an exemplar was taken: shows the double as it is.
     pub(crate) fn own(low: &LightGrid) -> Self {
-        LightProbe { low: low.clone(), contrast: 0.0, grain: 0.0, sharpness: 0.0 }
+        LightProbe { low: low.clone(), contrast: 0.0, grain: 0.0, sharpness: 0.0, black: 0.0 }
     }
 
     fn is_finite(&self) -> bool {

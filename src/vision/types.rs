@@ -209,3 +209,13 @@ pub struct TrackSummary {
     /// The evidence that this is a face is strong.
     pub confirmed: bool,
 }
+
+impl std::fmt::Display for Recall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Recall::Draft => "draft",
+            Recall::Standard => "standard",
+            Recall::Max => "max",
+        })
+    }
+}

@@ -22,6 +22,20 @@ pub enum VoiceFinding {
     NearSource,
 }
 
+impl VoiceFinding {
+    /// Key for reports.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            VoiceFinding::LittleSpeech { .. } => "voice.little-speech",
+            VoiceFinding::NoSpeech => "voice.no-speech",
+            VoiceFinding::MusicLike => "voice.music-like",
+            VoiceFinding::Failed { .. } => "voice.failed",
+            VoiceFinding::NearSource => "voice.near-source",
+        }
+    }
+}
+
 impl std::fmt::Display for VoiceFinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
