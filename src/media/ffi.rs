@@ -366,6 +366,8 @@ pub(super) struct StreamFacts {
     pub kind: &'static str,
     pub codec: String,
     pub profile: i32,
+    /// The container's four-letter code of the codec.
+    pub tag: [u8; 4],
     pub disposition: c_int,
     pub tags: Tags,
     pub side_data: Vec<(String, Vec<u8>)>,
@@ -603,6 +605,7 @@ unsafe fn facts_of(s: *const sys::AVStream) -> StreamFacts {
             kind,
             codec: text_of(sys::avcodec_get_name((*p).codec_id)),
             profile: (*p).profile,
+            tag: (*p).codec_tag.to_le_bytes(),
             disposition: (*s).disposition,
             tags: tags_of((*s).metadata),
             side_data: side.iter().map(side_data_of).collect(),

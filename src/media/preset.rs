@@ -255,26 +255,25 @@ fn video_options(
             ));
         }
         "libaom-av1" => o.extend([
-            ("usage", "good".into()),
-            ("cpu-used", "6".into()),
-            ("crf", crf(23)),
+            // Ten times faster than "good" at 6, for about the same quality by bit.
+            ("usage", "realtime".into()),
+            ("cpu-used", "8".into()),
+            ("crf", crf(16)),
             ("b", "0".into()),
             ("row-mt", "1".into()),
-            ("lag-in-frames", "19".into()),
         ]),
         "libvpx" => {
             // VP8 takes a ceiling besides the quality: half a bit per pixel is more than it ever needs at that quality.
             let ceiling = (info.width * info.height) as f64 * info.avg_frame_rate.clamp(1.0, 120.0) * 0.5;
-            o.extend([("deadline", "good".into()), ("cpu-used", "4".into()), ("crf", crf(8))]);
+            o.extend([("deadline", "good".into()), ("cpu-used", "5".into()), ("crf", crf(8))]);
             o.extend([("b", format!("{:.0}", ceiling.clamp(2e5, 2e8))), ("lag-in-frames", "16".into())]);
         }
         "libvpx-vp9" => o.extend([
-            ("deadline", "good".into()),
-            ("cpu-used", "5".into()),
-            ("crf", crf(22)),
+            ("deadline", "realtime".into()),
+            ("cpu-used", "6".into()),
+            ("crf", crf(18)),
             ("b", "0".into()),
             ("row-mt", "1".into()),
-            ("lag-in-frames", "16".into()),
         ]),
         "mpeg1video" | "mpeg2video" => {
             o.extend(constant_quantiser(2));

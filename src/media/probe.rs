@@ -288,6 +288,13 @@ fn aspect_of(frame: (i32, i32), stream: (i32, i32), transpose: bool) -> (u32, u3
     if transpose { (h, w) } else { (w, h) }
 }
 
+/// FFmpeg's profile number; for ProRes by the code in the container, where FFmpeg does not say.
+fn profile_of(s: &StreamFacts) -> i32 {
+    const PRORES: [&[u8; 4]; 6] = [b"apco", b"apcs", b"apcn", b"apch", b"ap4h", b"ap4x"];
+    let by_code = PRORES.iter().position(|c| **c == s.tag).map(|i| i as i32);
+    if s.codec == "prores" { by_code.unwrap_or(s.profile) } else { s.profile }
+}
+
 /// Describes the film from its stream and its first picture.
 pub(super) fn video_info(
     s: &StreamFacts,
@@ -310,7 +317,7 @@ pub(super) fn video_info(
     Ok(VideoInfo {
         stream_index: s.index,
         codec: s.codec.clone(),
-        profile: s.profile,
+        profile: profile_of(s),
         width,
         height,
         layout: turn.layout(layout),
