@@ -41,6 +41,8 @@ const LID_UNIT: f32 = 0.006;
 const MOUTH_UNIT: f32 = 0.02;
 /// A wide-open mouth may be shown by a less open one with the right corners: share of the opening added to the unit.
 const MOUTH_SHARE: f32 = 0.35;
+/// Added for every exemplar but the resting one: without need the face rests.
+const UNREST: f32 = 0.5;
 /// Seconds over which exemplars cross-fade.
 const FADE_SECS: f64 = 0.04;
 /// Weights below this are dropped.
@@ -123,7 +125,8 @@ fn costs(mesh: &Mesh, double: &Double, run: &[Wanted], region: Region) -> Vec<Ve
                 };
                 w.shape * shape_cost(&f.shape, &e.shape, &which) + w.pose * pose + w.aperture * aperture
             };
-            double.exemplars().iter().map(cost).collect()
+            let costs = double.exemplars().iter().map(cost).enumerate();
+            costs.map(|(i, c)| if i == 0 { c } else { c + UNREST }).collect()
         })
         .collect()
 }
