@@ -44,15 +44,26 @@ fn main() -> Result<()> {
         .collect();
     let mesh = Mesh::embedded()?;
     let t = Instant::now();
-    let double = if Path::new(double).is_dir() { swap::library::load_folder(&mesh, Path::new(double))? } else { swap::DoubleLibrary::shipped()?.load(&mesh, double)? };
+    let double = if Path::new(double).is_dir() {
+        swap::library::load_folder(&mesh, Path::new(double))?
+    } else {
+        swap::DoubleLibrary::shipped()?.load(&mesh, double)?
+    };
     println!("double {:?}: {} exemplars", t.elapsed(), double.exemplars().len());
     let faces: Vec<_> = track.iter().flatten().cloned().collect();
     let neutral = swap::estimate_neutral(&mesh, &faces).context("no face")?;
-    println!("lid floor {:.2} neutral lids {:.3}/{:.3} mouth {:.3}", neutral.lid_floor, mesh.lid_aperture(&neutral.shape), mesh.lid_aperture(double.shape()), mesh.mouth_opening(&neutral.shape));
+    println!(
+        "lid floor {:.2} neutral lids {:.3}/{:.3} mouth {:.3}",
+        neutral.lid_floor,
+        mesh.lid_aperture(&neutral.shape),
+        mesh.lid_aperture(double.shape()),
+        mesh.mouth_opening(&neutral.shape)
+    );
     let t = Instant::now();
     let plan = swap::plan_motion(&mesh, &double, &neutral, &track, 25.0);
     println!("plan {:?} per frame", t.elapsed() / track.len() as u32);
-    let frames: Vec<Frame> = (0..track.len()).map(|i| load(&clip.join(format!("{i:04}.png")))).collect::<Result<_>>()?;
+    let frames: Vec<Frame> =
+        (0..track.len()).map(|i| load(&clip.join(format!("{i:04}.png")))).collect::<Result<_>>()?;
     let t = cpu();
     let probes: Vec<Option<LightProbe>> = frames
         .iter()
@@ -73,8 +84,17 @@ fn main() -> Result<()> {
             if i % 10 == 0 {
                 println!(
                     "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.4} black {:.2} mouth {:?} eyes {:?}",
-                    motion.scale, motion.yaw.to_degrees(), motion.pitch.to_degrees(), motion.pose_gap.to_degrees(),
-                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), light.black(), motion.mixes[1], motion.mixes[2]
+                    motion.scale,
+                    motion.yaw.to_degrees(),
+                    motion.pitch.to_degrees(),
+                    motion.pose_gap.to_degrees(),
+                    motion.fit_residual,
+                    light.grain(),
+                    light.contrast(),
+                    light.sharpness(),
+                    light.black(),
+                    motion.mixes[1],
+                    motion.mixes[2]
                 );
             }
         }

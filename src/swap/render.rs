@@ -4,7 +4,7 @@ use super::double::{Double, Exemplar};
 use super::filter::quantile;
 use super::geometry::{FaceMotion, Region};
 use super::grain;
-use super::light::{DisplayGrid, GAMMA, LightProbe, BLACK_SHARE, Spots, bounds};
+use super::light::{BLACK_SHARE, DisplayGrid, GAMMA, LightProbe, Spots, bounds};
 use super::maps::{distance_inside, ramp};
 use super::mesh::Mesh;
 use super::raster::{NONE, Raster, mix};
@@ -173,7 +173,17 @@ impl<'a> Shader<'a> {
         for &(v, uv) in &motion.eyeball_uv {
             eyeball[v] = uv;
         }
-        Shader { mesh, light: low, mixes, differs, level, curve, eyeball, resting: &all[0], shut: 1.0 - ramp(motion.lid_share, CLOSING) }
+        Shader {
+            mesh,
+            light: low,
+            mixes,
+            differs,
+            level,
+            curve,
+            eyeball,
+            resting: &all[0],
+            shut: 1.0 - ramp(motion.lid_share, CLOSING),
+        }
     }
 
     fn shade(&self, raster: &Raster, rgb: &mut RgbPatch, matte: &mut Matte) {

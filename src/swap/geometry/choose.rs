@@ -71,10 +71,8 @@ pub(crate) fn choose(mesh: &Mesh, double: &Double, run: &[Wanted], fps: f64) -> 
             continue;
         }
         let path = best_path(&costs(mesh, double, run, region), &switch_costs(mesh, double, region));
-        let one_hot: Vec<Vec<f32>> = path
-            .iter()
-            .map(|&j| (0..n).map(|i| if i == j { 1.0 } else { 0.0 }).collect())
-            .collect();
+        let one_hot: Vec<Vec<f32>> =
+            path.iter().map(|&j| (0..n).map(|i| if i == j { 1.0 } else { 0.0 }).collect()).collect();
         let sigma = (FADE_SECS * fps).max(0.3) as f32;
         for (frame, row) in out.iter_mut().zip(gaussian_in_time(&one_hot, sigma)) {
             frame[region as usize] = kept(&row);
@@ -95,9 +93,7 @@ fn kept(row: &[f32]) -> Mix {
 
 fn vertices(mesh: &Mesh, region: Region) -> Vec<usize> {
     let mouth = || [&mesh.lips_outer[..], &mesh.lips_inner[..]].concat();
-    let eyes = || {
-        [&mesh.eyes[0].ring[..], &mesh.eyes[1].ring[..], &mesh.right_brow[..], &mesh.left_brow[..]].concat()
-    };
+    let eyes = || [&mesh.eyes[0].ring[..], &mesh.eyes[1].ring[..], &mesh.right_brow[..], &mesh.left_brow[..]].concat();
     match region {
         Region::Base => [mouth(), eyes()].concat(),
         Region::Mouth => mouth(),
