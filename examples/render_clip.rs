@@ -25,6 +25,12 @@ fn save(frame: &Frame, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Nanoseconds that this thread has run.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1.0e6
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let [_, clip, double, out, rest @ ..] = &args[..] else { anyhow::bail!("render_clip CLIP DOUBLE OUT [halo]") };
@@ -38,42 +44,63 @@ fn main() -> Result<()> {
         .collect();
     let mesh = Mesh::embedded()?;
     let t = Instant::now();
-    let double = if Path::new(double).is_dir() { swap::library::load_folder(&mesh, Path::new(double))? } else { swap::DoubleLibrary::shipped()?.load(&mesh, double)? };
+    let double = if Path::new(double).is_dir() {
+        swap::library::load_folder(&mesh, Path::new(double))?
+    } else {
+        swap::DoubleLibrary::shipped()?.load(&mesh, double)?
+    };
     println!("double {:?}: {} exemplars", t.elapsed(), double.exemplars().len());
     let faces: Vec<_> = track.iter().flatten().cloned().collect();
     let neutral = swap::estimate_neutral(&mesh, &faces).context("no face")?;
-    println!("lid floor {:.2} neutral lids {:.3}/{:.3} mouth {:.3}", neutral.lid_floor, mesh.lid_aperture(&neutral.shape), mesh.lid_aperture(double.shape()), mesh.mouth_opening(&neutral.shape));
+    println!(
+        "lid floor {:.2} neutral lids {:.3}/{:.3} mouth {:.3}",
+        neutral.lid_floor,
+        mesh.lid_aperture(&neutral.shape),
+        mesh.lid_aperture(double.shape()),
+        mesh.mouth_opening(&neutral.shape)
+    );
     let t = Instant::now();
     let plan = swap::plan_motion(&mesh, &double, &neutral, &track, 25.0);
     println!("plan {:?} per frame", t.elapsed() / track.len() as u32);
-    let frames: Vec<Frame> = (0..track.len()).map(|i| load(&clip.join(format!("{i:04}.png")))).collect::<Result<_>>()?;
-    let t = Instant::now();
+    let frames: Vec<Frame> =
+        (0..track.len()).map(|i| load(&clip.join(format!("{i:04}.png")))).collect::<Result<_>>()?;
+    let t = cpu();
     let probes: Vec<Option<LightProbe>> = frames
         .iter()
         .zip(&plan)
         .map(|(f, m)| m.as_ref().and_then(|m| swap::probe_light(&mesh, f, &m.subject).ok()))
         .collect();
-    println!("probe {:?} per frame", t.elapsed() / track.len() as u32);
+    println!("probe {:.1} ms of one core per frame", (cpu() - t) / track.len() as f64);
     let smoother = LightSmoother::default();
-    let (mut drawing, mut compositing) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+    let (mut drawing, mut compositing) = (0.0, 0.0);
     for (i, mut frame) in frames.into_iter().enumerate() {
         if let Some((motion, light)) = plan[i].as_ref().zip(smoother.smooth(&probes, i)) {
-            let t = Instant::now();
+            let t = cpu();
             let face = swap::render(&mesh, &double, motion, &light, (frame.width, frame.height), i as u64)?;
-            drawing += t.elapsed();
-            let t = Instant::now();
+            drawing += cpu() - t;
+            let t = cpu();
             swap::composite(&mesh, &mut frame, motion, &face, rest.first().map_or(Ok(0.0), |h| h.parse())?)?;
-            compositing += t.elapsed();
+            compositing += cpu() - t;
             if i % 10 == 0 {
                 println!(
                     "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.4} black {:.2} mouth {:?} eyes {:?}",
-                    motion.scale, motion.yaw.to_degrees(), motion.pitch.to_degrees(), motion.pose_gap.to_degrees(),
-                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), light.black(), motion.mixes[1], motion.mixes[2]
+                    motion.scale,
+                    motion.yaw.to_degrees(),
+                    motion.pitch.to_degrees(),
+                    motion.pose_gap.to_degrees(),
+                    motion.fit_residual,
+                    light.grain(),
+                    light.contrast(),
+                    light.sharpness(),
+                    light.black(),
+                    motion.mixes[1],
+                    motion.mixes[2]
                 );
             }
         }
         save(&frame, &out.join(format!("{i:04}.png")))?;
     }
-    println!("render {:?} composite {:?} per frame", drawing / track.len() as u32, compositing / track.len() as u32);
+    let n = track.len() as f64;
+    println!("render {:.1} ms composite {:.1} ms of one core per frame", drawing / n, compositing / n);
     Ok(())
 }

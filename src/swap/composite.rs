@@ -91,14 +91,15 @@ fn erase(mesh: &Mesh, motion: &FaceMotion, face: &RenderedFace, area: PixelRect,
     }
     soften_silhouette(&raster, 0.4 * motion.scale, &mut cover);
     let (noise, seed) = face.noise;
-    let field = if noise > 0.0 {
-        grain::noise_field(area.width, area.height, (area.x, area.y), seed)
-    } else {
-        vec![0.0; cover.data.len()]
-    };
-    for ((px, a), (p, n)) in ground.data.chunks_exact_mut(3).zip(&cover.data).zip(paint.iter().zip(&field)) {
+    for ((px, a), p) in ground.data.chunks_exact_mut(3).zip(&cover.data).zip(&paint) {
         if *a > 0.0 {
-            (0..3).for_each(|k| px[k] += a * (p[k] + n * noise - px[k]));
+            (0..3).for_each(|k| px[k] += a * (p[k] - px[k]));
+        }
+    }
+    if noise > 0.0 {
+        let field = grain::noise_field(area.width, area.height, (area.x, area.y), seed);
+        for ((px, a), n) in ground.data.chunks_exact_mut(3).zip(&cover.data).zip(&field) {
+            px.iter_mut().for_each(|v| *v += a * n * noise);
         }
     }
     cover.data

@@ -231,7 +231,12 @@ impl Double {
         };
         let exemplars: Vec<Exemplar> = a.exemplars.iter().filter_map(pair).collect();
         let kind = if a.kind == b.kind { a.kind } else { DoubleKind::Composite };
-        Double::new(name, &format!("{:.0} % {} and {:.0} % {}", (1.0 - w) * 100.0, a.name, w * 100.0, b.name), kind, exemplars)
+        Double::new(
+            name,
+            &format!("{:.0} % {} and {:.0} % {}", (1.0 - w) * 100.0, a.name, w * 100.0, b.name),
+            kind,
+            exemplars,
+        )
     }
 }
 

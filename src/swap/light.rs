@@ -133,7 +133,12 @@ impl LightProbe {
     }
 
     fn is_finite(&self) -> bool {
-        self.low.cells.iter().flatten().chain([&self.contrast, &self.grain, &self.sharpness, &self.black]).all(|v| v.is_finite())
+        self.low
+            .cells
+            .iter()
+            .flatten()
+            .chain([&self.contrast, &self.grain, &self.sharpness, &self.black])
+            .all(|v| v.is_finite())
     }
 }
 
@@ -154,7 +159,8 @@ pub fn probe_light(mesh: &Mesh, frame: &Frame, subject: &[[f32; 3]]) -> Result<L
     if subject.len() != VERTICES || subject.iter().flatten().any(|v| !v.is_finite()) {
         return Err(nothing());
     }
-    let area = bounds(subject).grown(0.02, 0.02, 0.02, 0.02).to_pixels(frame.width, frame.height).ok_or_else(nothing)?;
+    let area =
+        bounds(subject).grown(0.02, 0.02, 0.02, 0.02).to_pixels(frame.width, frame.height).ok_or_else(nothing)?;
     let patch = frame.read_rgb(area);
     let facing = facing(mesh, subject);
     let n = LIGHT_SAMPLES * LIGHT_SAMPLES;
@@ -174,8 +180,10 @@ pub fn probe_light(mesh: &Mesh, frame: &Frame, subject: &[[f32; 3]]) -> Result<L
         let a = mesh.maps.anchors[*i];
         a.triangle != NONE && facing[a.triangle as usize] > SEEN && colours[*i] != [0.0; 3]
     };
-    let mut ratios: Vec<f32> =
-        (0..n).filter(seen).map(|i| (luminance(colours[i]) / luminance(low.cells[cell_of(i)])).powf(1.0 / GAMMA)).collect();
+    let mut ratios: Vec<f32> = (0..n)
+        .filter(seen)
+        .map(|i| (luminance(colours[i]) / luminance(low.cells[cell_of(i)])).powf(1.0 / GAMMA))
+        .collect();
     let black = quantile(&mut ratios, BLACK_SHARE);
     let (grain, sharpness) = Spots::new(mesh, subject, area).levels(&luma_of(&patch), patch.width, patch.height);
     let probe = LightProbe { low, contrast, grain, sharpness, black };
@@ -356,7 +364,8 @@ pub(crate) fn split_atlas(mesh: &Mesh, atlas: &image::RgbImage) -> (LightGrid, f
     let raw = atlas.as_raw();
     let colours: Vec<[f32; 3]> = (0..LIGHT_SAMPLES * LIGHT_SAMPLES)
         .map(|i| {
-            let range = |c: usize| c * size / LIGHT_SAMPLES..((c + 1) * size / LIGHT_SAMPLES).max(c * size / LIGHT_SAMPLES + 1);
+            let range =
+                |c: usize| c * size / LIGHT_SAMPLES..((c + 1) * size / LIGHT_SAMPLES).max(c * size / LIGHT_SAMPLES + 1);
             let (mut sum, mut n) = ([0.0f32; 3], 0.0f32);
             for y in range(i / LIGHT_SAMPLES) {
                 for x in range(i % LIGHT_SAMPLES) {

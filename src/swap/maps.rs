@@ -85,8 +85,7 @@ impl UvMaps {
         }
         eyes.iter_mut().zip(&left).for_each(|(e, l)| *e = (*e + l).min(1.0));
         let inner = blur(&inner, 1.2);
-        let skin: Map = 
-            (0..MAP * MAP).map(|i| ramp(depth[i], SKIN_EDGE) * oval[i] * (1.0 - features[i])).collect();
+        let skin: Map = (0..MAP * MAP).map(|i| ramp(depth[i], SKIN_EDGE) * oval[i] * (1.0 - features[i])).collect();
         let brow = p.brows.iter().flat_map(|b| b.iter()).map(|&i| p.uv[i][1]).fold(1.0f32, f32::min);
         let wide = |i: usize| 1.0 + (FOREHEAD - 1.0) * ramp(brow - (i / MAP) as f32 / MAP as f32, (0.0, 0.75 * brow));
         let cell = |i: usize| [ramp(depth[i] / wide(i), FADE), mouth[i], eyes[i], inner[i]];
@@ -118,9 +117,8 @@ fn depth(p: &Parts) -> Map {
     let flat: Vec<[f32; 3]> = p.uv.iter().map(|q| [q[0] * MAP as f32, q[1] * MAP as f32, 0.0]).collect();
     let mut raster = Raster::new(MAP, MAP);
     raster.draw(&flat, p.triangles, [0.0, 0.0]);
-    let outline: Vec<([f32; 3], [f32; 3])> = (0..p.oval.len())
-        .map(|i| (p.positions[p.oval[i]], p.positions[p.oval[(i + 1) % p.oval.len()]]))
-        .collect();
+    let outline: Vec<([f32; 3], [f32; 3])> =
+        (0..p.oval.len()).map(|i| (p.positions[p.oval[i]], p.positions[p.oval[(i + 1) % p.oval.len()]])).collect();
     let cell = |(&t, &w): (&u32, &[f32; 2])| {
         if t == NONE {
             return 0.0;
@@ -216,7 +214,11 @@ pub(crate) fn distance_inside(map: &[f32], width: usize, height: usize, border: 
     const DIAGONAL: f32 = 1.369;
     let mut d: Vec<f32> = map.iter().map(|&v| if v > 0.5 { 1.0e9 } else { 0.0 }).collect();
     let at = |d: &[f32], x: isize, y: isize| -> f32 {
-        if x < 0 || y < 0 || x >= width as isize || y >= height as isize { border } else { d[y as usize * width + x as usize] }
+        if x < 0 || y < 0 || x >= width as isize || y >= height as isize {
+            border
+        } else {
+            d[y as usize * width + x as usize]
+        }
     };
     for i in 0..width * height {
         if d[i] > 0.0 {

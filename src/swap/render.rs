@@ -4,7 +4,7 @@ use super::double::{Double, Exemplar};
 use super::filter::quantile;
 use super::geometry::{FaceMotion, Region};
 use super::grain;
-use super::light::{DisplayGrid, GAMMA, LightProbe, BLACK_SHARE, Spots, bounds};
+use super::light::{BLACK_SHARE, DisplayGrid, GAMMA, LightProbe, Spots, bounds};
 use super::maps::{distance_inside, ramp};
 use super::mesh::Mesh;
 use super::raster::{NONE, Raster, mix};
@@ -117,6 +117,8 @@ struct Shader<'a> {
     mesh: &'a Mesh,
     light: &'a DisplayGrid,
     mixes: [Vec<(&'a Exemplar, f32)>; 3],
+    /// Regions whose mix is not that of the base.
+    differs: [bool; 3],
     level: f32,
     /// Display ratio to its contrast-matched value, over 0..=4.
     curve: Vec<f32>,
@@ -155,6 +157,7 @@ impl<'a> Shader<'a> {
         let all = double.exemplars();
         let mixes = [Region::Base, Region::Mouth, Region::Eyes]
             .map(|r| motion.mixes[r as usize].iter().map(|&(i, w)| (&all[i], w)).collect());
+        let differs = std::array::from_fn(|r| motion.mixes[r] != motion.mixes[0]);
         let size = all[0].detail.size() as f32;
         let level = (size * ATLAS_SHARE / motion.scale.max(1.0)).log2() + LEVEL_BIAS;
         let own = all[0].contrast;
@@ -170,7 +173,17 @@ impl<'a> Shader<'a> {
         for &(v, uv) in &motion.eyeball_uv {
             eyeball[v] = uv;
         }
-        Shader { mesh, light: low, mixes, level, curve, eyeball, resting: &all[0], shut: 1.0 - ramp(motion.lid_share, CLOSING) }
+        Shader {
+            mesh,
+            light: low,
+            mixes,
+            differs,
+            level,
+            curve,
+            eyeball,
+            resting: &all[0],
+            shut: 1.0 - ramp(motion.lid_share, CLOSING),
+        }
     }
 
     fn shade(&self, raster: &Raster, rgb: &mut RgbPatch, matte: &mut Matte) {
@@ -206,7 +219,7 @@ impl<'a> Shader<'a> {
     fn texture(&self, uv: [f32; 2], masks: &[f32; 4]) -> [f32; 3] {
         let mut out = self.mixed(Region::Base, uv);
         for (region, m) in [(Region::Mouth, masks[1]), (Region::Eyes, masks[2])] {
-            if m > 0.004 {
+            if m > 0.004 && self.differs[region as usize] {
                 let other = self.mixed(region, uv);
                 (0..3).for_each(|k| out[k] += (other[k] - out[k]) * m.min(1.0));
             }
@@ -239,6 +252,13 @@ impl<'a> Shader<'a> {
             let gain = 1.0 - inner.min(1.0) * (1.0 - (cap / bright.max(1e-3)).min(1.0));
             c = c.map(|v| v * gain);
         }
-        std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0))
+        let mut out: [f32; 3] = std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0));
+        if inner > 0.0 {
+            // grey teeth over warm skin are a cold ratio: on paler skin they would turn blue
+            for k in [1, 2] {
+                out[k] -= inner.min(1.0) * (out[k] - out[0]).max(0.0);
+            }
+        }
+        out
     }
 }

@@ -17,7 +17,7 @@ struct Level {
 }
 
 impl Level {
-    #[inline]
+    #[inline(always)]
     fn sample(&self, u: f32, v: f32) -> [f32; 4] {
         let n = self.size;
         let edge = (n - 1) as f32;
@@ -28,10 +28,13 @@ impl Level {
         let (x1, y1) = ((x0 + 1).min(n - 1), (y0 + 1).min(n - 1));
         let (a, b) = (&self.data[y0 * n + x0], &self.data[y0 * n + x1]);
         let (c, d) = (&self.data[y1 * n + x0], &self.data[y1 * n + x1]);
-        let w = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy].map(|w| w / SCALE);
-        std::array::from_fn(|k| {
-            f32::from(a[k]) * w[0] + f32::from(b[k]) * w[1] + f32::from(c[k]) * w[2] + f32::from(d[k]) * w[3]
-        })
+        let w = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy].map(|w| w * (1.0 / SCALE));
+        let mut out = [0.0f32; 4];
+        for (cell, w) in [a, b, c, d].into_iter().zip(w) {
+            let cell = cell.map(f32::from);
+            (0..4).for_each(|k| out[k] += cell[k] * w);
+        }
+        out
     }
 
     fn halved(&self) -> Level {

@@ -62,8 +62,8 @@ impl Warp {
         let (ix, iy) = (fx as usize, fy as usize);
         let (u, v) = (fx - ix as f32, fy - iy as f32);
         let i = iy * self.columns + ix;
-        let [a, b, c, d] = [i, i + 1, i + self.columns, i + self.columns + 1]
-            .map(|i| self.nodes.get(i).copied().unwrap_or_default());
+        let [a, b, c, d] =
+            [i, i + 1, i + self.columns, i + self.columns + 1].map(|i| self.nodes.get(i).copied().unwrap_or_default());
         std::array::from_fn(|k| {
             let top = a[k] + (b[k] - a[k]) * u;
             top + (c[k] + (d[k] - c[k]) * u - top) * v
@@ -130,10 +130,5 @@ fn cubic(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
 
 fn weights(t: f32) -> [f32; 4] {
     let (t2, t3) = (t * t, t * t * t);
-    [
-        0.5 * (-t3 + 2.0 * t2 - t),
-        0.5 * (3.0 * t3 - 5.0 * t2 + 2.0),
-        0.5 * (-3.0 * t3 + 4.0 * t2 + t),
-        0.5 * (t3 - t2),
-    ]
+    [0.5 * (-t3 + 2.0 * t2 - t), 0.5 * (3.0 * t3 - 5.0 * t2 + 2.0), 0.5 * (-3.0 * t3 + 4.0 * t2 + t), 0.5 * (t3 - t2)]
 }

@@ -41,6 +41,8 @@ const LID_UNIT: f32 = 0.006;
 const MOUTH_UNIT: f32 = 0.02;
 /// A wide-open mouth may be shown by a less open one with the right corners: share of the opening added to the unit.
 const MOUTH_SHARE: f32 = 0.35;
+/// Added for every exemplar but the resting one: without need the face rests.
+const UNREST: f32 = 0.5;
 /// Seconds over which exemplars cross-fade.
 const FADE_SECS: f64 = 0.04;
 /// Weights below this are dropped.
@@ -69,10 +71,8 @@ pub(crate) fn choose(mesh: &Mesh, double: &Double, run: &[Wanted], fps: f64) -> 
             continue;
         }
         let path = best_path(&costs(mesh, double, run, region), &switch_costs(mesh, double, region));
-        let one_hot: Vec<Vec<f32>> = path
-            .iter()
-            .map(|&j| (0..n).map(|i| if i == j { 1.0 } else { 0.0 }).collect())
-            .collect();
+        let one_hot: Vec<Vec<f32>> =
+            path.iter().map(|&j| (0..n).map(|i| if i == j { 1.0 } else { 0.0 }).collect()).collect();
         let sigma = (FADE_SECS * fps).max(0.3) as f32;
         for (frame, row) in out.iter_mut().zip(gaussian_in_time(&one_hot, sigma)) {
             frame[region as usize] = kept(&row);
@@ -93,9 +93,7 @@ fn kept(row: &[f32]) -> Mix {
 
 fn vertices(mesh: &Mesh, region: Region) -> Vec<usize> {
     let mouth = || [&mesh.lips_outer[..], &mesh.lips_inner[..]].concat();
-    let eyes = || {
-        [&mesh.eyes[0].ring[..], &mesh.eyes[1].ring[..], &mesh.right_brow[..], &mesh.left_brow[..]].concat()
-    };
+    let eyes = || [&mesh.eyes[0].ring[..], &mesh.eyes[1].ring[..], &mesh.right_brow[..], &mesh.left_brow[..]].concat();
     match region {
         Region::Base => [mouth(), eyes()].concat(),
         Region::Mouth => mouth(),
@@ -123,7 +121,8 @@ fn costs(mesh: &Mesh, double: &Double, run: &[Wanted], region: Region) -> Vec<Ve
                 };
                 w.shape * shape_cost(&f.shape, &e.shape, &which) + w.pose * pose + w.aperture * aperture
             };
-            double.exemplars().iter().map(cost).collect()
+            let costs = double.exemplars().iter().map(cost).enumerate();
+            costs.map(|(i, c)| if i == 0 { c } else { c + UNREST }).collect()
         })
         .collect()
 }

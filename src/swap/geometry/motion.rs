@@ -112,10 +112,7 @@ fn plan_run(
     let wanted: Vec<Wanted> = fitted
         .iter()
         .map(|c| match c {
-            Some(c) => Wanted {
-                shape: retarget(mesh, &c.shape, neutral, double.shape()),
-                pose: c.fit.pose(),
-            },
+            Some(c) => Wanted { shape: retarget(mesh, &c.shape, neutral, double.shape()), pose: c.fit.pose() },
             None => Wanted { shape: double.shape().to_vec(), pose: super::Pose::default() },
         })
         .collect();

@@ -57,8 +57,7 @@ fn percentile(values: &[f32], share: f32) -> f32 {
 #[must_use]
 pub fn estimate_neutral(mesh: &Mesh, faces: &[Vec<[f32; 3]>]) -> Option<Neutral> {
     let step = faces.len().div_ceil(MAX_SAMPLES).max(1);
-    let all: Vec<Canonical> =
-        faces.iter().step_by(step).filter_map(|f| canonical(mesh, &vertices_of(f)?)).collect();
+    let all: Vec<Canonical> = faces.iter().step_by(step).filter_map(|f| canonical(mesh, &vertices_of(f)?)).collect();
     if all.is_empty() {
         return None;
     }
@@ -75,9 +74,7 @@ pub fn estimate_neutral(mesh: &Mesh, faces: &[Vec<[f32; 3]>]) -> Option<Neutral>
     let limit = percentile(&calm.iter().map(|&i| off[i]).collect::<Vec<_>>(), 0.6);
     let chosen: Vec<usize> = calm.iter().copied().filter(|&i| off[i] <= limit).collect();
     let shape = (0..VERTICES)
-        .map(|v| {
-            std::array::from_fn(|k| median(&mut chosen.iter().map(|&i| all[i].shape[v][k]).collect::<Vec<_>>()))
-        })
+        .map(|v| std::array::from_fn(|k| median(&mut chosen.iter().map(|&i| all[i].shape[v][k]).collect::<Vec<_>>())))
         .collect::<Vec<[f32; 3]>>();
     let rest = mesh.lid_aperture(&shape).max(1e-3);
     let deepest = percentile(&lids, 0.004) / rest;

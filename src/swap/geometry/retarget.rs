@@ -18,12 +18,7 @@ const MAX_LIP_SHIFT: f32 = 0.04;
 
 /// The double's shape with the subject's expression, in canonical space: the double's resting shape plus the subject's
 /// deviation from his own, lids and lips set by aperture, irises by their place between the eye corners.
-pub(crate) fn retarget(
-    mesh: &Mesh,
-    subject: &[[f32; 3]],
-    neutral: &Neutral,
-    double: &[[f32; 3]],
-) -> Vec<[f32; 3]> {
+pub(crate) fn retarget(mesh: &Mesh, subject: &[[f32; 3]], neutral: &Neutral, double: &[[f32; 3]]) -> Vec<[f32; 3]> {
     let rest = &neutral.shape;
     let width = |s: &[[f32; 3]]| distance(s[61], s[291]).max(1e-3);
     let ratio = (width(double) / width(rest)).clamp(MOUTH_RATIO.0, MOUTH_RATIO.1);

@@ -62,7 +62,8 @@ impl Similarity {
         let rotation = u * Matrix3::from_diagonal(&sign) * v_t;
         let scale = svd.singular_values.component_mul(&sign).sum() / spread;
         let translation = mean_to - rotation * mean_from * scale;
-        let sound = scale.is_finite() && scale > 1e-9 && rotation.iter().chain(translation.iter()).all(|v| v.is_finite());
+        let sound =
+            scale.is_finite() && scale > 1e-9 && rotation.iter().chain(translation.iter()).all(|v| v.is_finite());
         sound.then_some(Similarity { scale, rotation, translation })
     }
 
@@ -97,11 +98,7 @@ impl Similarity {
         let forward = -self.rotation.column(2);
         let (c, s) = (roll.cos(), roll.sin());
         let (x, y) = (c * forward[0] + s * forward[1], -s * forward[0] + c * forward[1]);
-        Pose {
-            yaw: x.atan2(-forward[2]) as f32,
-            pitch: y.clamp(-1.0, 1.0).asin() as f32,
-            roll: roll as f32,
-        }
+        Pose { yaw: x.atan2(-forward[2]) as f32, pitch: y.clamp(-1.0, 1.0).asin() as f32, roll: roll as f32 }
     }
 }
 
@@ -140,9 +137,8 @@ mod tests {
 
     #[test]
     fn pose_signs() {
-        let turned = |r: Rotation3<f64>| {
-            Similarity { scale: 1.0, rotation: *r.matrix(), translation: Vector3::zeros() }.pose()
-        };
+        let turned =
+            |r: Rotation3<f64>| Similarity { scale: 1.0, rotation: *r.matrix(), translation: Vector3::zeros() }.pose();
         // the face looks along -z; a turn about +y by -0.3 carries -z towards +x
         assert!((turned(Rotation3::from_axis_angle(&Vector3::y_axis(), -0.3)).yaw - 0.3).abs() < 1e-6);
         assert!((turned(Rotation3::from_axis_angle(&Vector3::z_axis(), 0.2)).roll - 0.2).abs() < 1e-6);
