@@ -2,7 +2,7 @@
 //!
 //! `faces MODELS FILM OUT.json [draft|standard|max] [WORKERS] [STILLS_DIR]`
 //!
-//! With STILLS_DIR the landmarks and boxes of every 20th frame are drawn into PNG files.
+//! FACES_FRAMES in the environment limits the number of frames. With STILLS_DIR the landmarks and boxes of every 20th frame are drawn into PNG files.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -55,13 +55,16 @@ fn main() -> anyhow::Result<()> {
     let layout = PixelLayout { model: ColorModel::Yuv, depth: 8, log2_chroma_w: 1, log2_chroma_h: 1 };
     let mut bytes = vec![0u8; layout.frame_bytes(width, height)];
     let mut count = 0;
-    while pipe.read_exact(&mut bytes).is_ok() {
+    let most: u64 = std::env::var("FACES_FRAMES").map_or(Ok(u64::MAX), |n| n.parse())?;
+    while count < most && pipe.read_exact(&mut bytes).is_ok() {
         let frame = to_frame(&bytes, width, height, layout);
         let (index, pts) = (FrameIndex(count), Timestamp(i64::try_from(count)?));
         analyser.push(Arc::new(RawFrame { frame, index, pts, duration: None }), &mut emit)?;
         count += 1;
     }
     analyser.finish(&mut emit)?;
+    drop(pipe);
+    child.kill()?;
     child.wait()?;
     let seconds = start.elapsed().as_secs_f64();
     let people = cluster_people(&summaries);
@@ -78,7 +81,12 @@ fn main() -> anyhow::Result<()> {
     if let Some(dir) = stills {
         draw(&args[2], dir, width, height, layout, &by_frame)?;
     }
-    println!("{}: {count} frames, {} tracks, {:.1} ms/frame wall", args[2], ends.len(), 1000.0 * seconds / count.max(1) as f64);
+    println!(
+        "{}: {count} frames, {} tracks, {:.1} ms/frame wall",
+        args[2],
+        ends.len(),
+        1000.0 * seconds / count.max(1) as f64
+    );
     Ok(())
 }
 
@@ -133,7 +141,7 @@ fn draw(
     let mut pipe = child.stdout.take().ok_or_else(|| anyhow::anyhow!("no pipe"))?;
     let mut bytes = vec![0u8; layout.frame_bytes(width, height)];
     let mut index = 0;
-    while pipe.read_exact(&mut bytes).is_ok() {
+    while by_frame.range(index..).next().is_some() && pipe.read_exact(&mut bytes).is_ok() {
         if let Some(samples) = by_frame.get(&index) {
             let frame = to_frame(&bytes, width, height, layout);
             let patch = frame.resized(width, height);

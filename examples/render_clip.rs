@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Instant;
 use understudy::image::{ColorDesc, ColorModel, Frame, Matte, PixelLayout, RgbPatch};
-use understudy::swap::{self, Double, LightProbe, LightSmoother, Mesh};
+use understudy::swap::{self, LightProbe, LightSmoother, Mesh};
 
 fn load(path: &Path) -> Result<Frame> {
     let img = image::open(path)?.into_rgb8();
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         .collect();
     let mesh = Mesh::embedded()?;
     let t = Instant::now();
-    let double = Double::load_dir(&mesh, Path::new(double))?;
+    let double = if Path::new(double).is_dir() { swap::library::load_folder(&mesh, Path::new(double))? } else { swap::DoubleLibrary::shipped()?.load(&mesh, double)? };
     println!("double {:?}: {} exemplars", t.elapsed(), double.exemplars().len());
     let faces: Vec<_> = track.iter().flatten().cloned().collect();
     let neutral = swap::estimate_neutral(&mesh, &faces).context("no face")?;
@@ -66,9 +66,9 @@ fn main() -> Result<()> {
             compositing += t.elapsed();
             if i % 10 == 0 {
                 println!(
-                    "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.2} mouth {:?} eyes {:?}",
+                    "{i} scale {:.0} yaw {:.0} pitch {:.0} gap {:.0} fit {:.3} grain {:.4} contrast {:.3} sharp {:.4} black {:.2} mouth {:?} eyes {:?}",
                     motion.scale, motion.yaw.to_degrees(), motion.pitch.to_degrees(), motion.pose_gap.to_degrees(),
-                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), motion.mixes[1], motion.mixes[2]
+                    motion.fit_residual, light.grain(), light.contrast(), light.sharpness(), light.black(), motion.mixes[1], motion.mixes[2]
                 );
             }
         }

@@ -19,8 +19,15 @@ pub mod plan;
 pub mod redact;
 pub mod infer;
 pub mod swap;
+pub mod media;
+pub mod infer;
+pub mod media;
+pub mod plan;
+pub mod redact;
+pub mod report;
 pub mod treat;
 pub mod units;
+pub mod verify;
 pub mod vision;
 pub mod voice;
 

@@ -74,8 +74,8 @@ fn shipped_sample() -> Result<PathBuf> {
 fn measure(a: &args::Bench, clip: &std::path::Path, context: &Context, table: &mut Table) -> Result<()> {
     let mesh = Mesh::embedded()?;
     let doubles = library(&[])?;
-    let first = doubles.choices().first().map(|c| c.name.clone());
-    let double = first.map(|n| doubles.get(&n)).transpose()?;
+    let first = doubles.cards().next().map(|c| c.name.clone());
+    let double = first.map(|n| doubles.load(&mesh, &n)).transpose()?;
     let mut networks = Networks::open(&context.models, &context.runtime)?;
     let options = DecodeOptions { threads: 1, salvage: false };
     let mut reader = VideoReader::open(clip, &Limits::default(), options)?;
@@ -101,15 +101,15 @@ fn measure(a: &args::Bench, clip: &std::path::Path, context: &Context, table: &m
     }
     let Some(double) = double else { return Ok(()) };
     let meshes: Vec<_> = faces.iter().map(|(_, l)| l.points.clone()).collect();
-    let Some(neutral) = swap::estimate_neutral(mesh, &meshes) else { return Ok(()) };
+    let Some(neutral) = swap::estimate_neutral(&mesh, &meshes) else { return Ok(()) };
     let tracks: Vec<_> = meshes.into_iter().map(Some).collect();
-    let motion = table.time("plan motion", "clip", || swap::plan_motion(mesh, &double, &neutral, &tracks, 25.0));
+    let motion = table.time("plan motion", "clip", || swap::plan_motion(&mesh, &double, &neutral, &tracks, 25.0));
     for ((mut raw, _), m) in faces.into_iter().zip(motion) {
         let Some(m) = m else { continue };
-        let light = table.time("measure light", "face", || swap::probe_light(mesh, &raw.frame, &m.subject))?;
+        let light = table.time("measure light", "face", || swap::probe_light(&mesh, &raw.frame, &m.subject))?;
         let size = (raw.frame.width, raw.frame.height);
-        let face = table.time("render double", "face", || swap::render(mesh, &double, &m, &light, size, 1))?;
-        table.time("composite", "face", || swap::composite(mesh, &mut raw.frame, &m, &face, 0.0))?;
+        let face = table.time("render double", "face", || swap::render(&mesh, &double, &m, &light, size, 1))?;
+        table.time("composite", "face", || swap::composite(&mesh, &mut raw.frame, &m, &face, 0.0))?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ impl Context {
     pub fn new(machine: &Machine) -> Result<Self> {
         let threads = set_threads(machine)?;
         crate::media::init();
-        let models = ModelSet::discover(&model_dirs(machine))?;
+        let models = ModelSet::discover(&ModelSet::search_path(&machine.models))?;
         models.require()?;
         let runtime = Runtime::load(None, device(machine.device))?;
         Ok(Context { models, runtime, teller: Teller::new(machine.json), cancel: signals()?, threads })
@@ -46,25 +46,6 @@ pub(super) fn set_threads(machine: &Machine) -> Result<usize> {
         tracing::debug!("the thread pool was set up already");
     }
     Ok(threads)
-}
-
-/// Folders searched for networks, in order.
-pub(super) fn model_dirs(machine: &Machine) -> Vec<PathBuf> {
-    let mut dirs = machine.models.clone();
-    if let Some(paths) = std::env::var_os("UNDERSTUDY_MODELS") {
-        dirs.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()));
-    }
-    dirs.extend(data_dir().map(|d| d.join("models")));
-    dirs
-}
-
-/// The user's data folder of this program.
-pub(super) fn data_dir() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share")))?;
-    Some(base.join("understudy"))
 }
 
 pub(super) fn device(arg: DeviceArg) -> Device {
@@ -95,7 +76,7 @@ pub(super) fn recall(arg: RecallArg) -> Recall {
 pub(super) fn library(dirs: &[PathBuf]) -> Result<DoubleLibrary> {
     let mut library = DoubleLibrary::shipped()?;
     for dir in dirs {
-        library.add_dir(dir)?;
+        library.extend(DoubleLibrary::load_dir(dir)?);
     }
     Ok(library)
 }

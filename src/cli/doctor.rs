@@ -38,7 +38,7 @@ pub(super) fn run(a: args::Doctor) -> Result<()> {
         }
         Err(e) => say("networks", Err(e)),
     }
-    say("doubles", library(&[]).map(|l| format!("{} shipped", l.choices().len())));
+    say("doubles", library(&[]).map(|l| format!("{} shipped", l.cards().count())));
     let l = Limits::default();
     let text = format!("{} x {} pixels, {:.0} h, {} streams", l.max_width, l.max_height, l.max_duration_secs / 3600.0, l.max_streams);
     say("limits", Ok(text));

@@ -122,7 +122,11 @@ pub(super) fn verify(a: args::Verify) -> Result<()> {
     let probe = crate::media::probe(&a.original, &limits)?;
     let doubles = library(&[])?;
     let casting = match &plan {
-        Some(plan) => Some(crate::plan::Casting::resolve(plan, &cast, &doubles.choices(), &[])?),
+        Some(plan) => {
+            let mesh = crate::swap::Mesh::embedded()?;
+            let choices = pipeline::double_choices(&doubles, &mesh, &context.models, &context.runtime)?;
+            Some(crate::plan::Casting::resolve(plan, &cast, &choices, &[])?)
+        }
         None => None,
     };
     let policies = pipeline::stream_policies(&cast, &probe)?;

@@ -119,7 +119,8 @@ fn installed() -> Option<PathBuf> {
         dirs.push(beside.join("lib"));
     }
     dirs.extend(data_dir().map(|d| d.join("lib")));
-    for system in ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+    for system in
+        ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
     {
         dirs.push(PathBuf::from(system));
     }

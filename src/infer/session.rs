@@ -104,9 +104,10 @@ impl Tensor {
     pub fn find<'t>(tensors: &'t [Tensor], prefix: &str, len: usize) -> Result<&'t [f32]> {
         match tensors.iter().find(|t| t.name.starts_with(prefix)) {
             Some(t) if t.data.len() == len => Ok(&t.data),
-            Some(t) => {
-                Err(Error::Model(format!("the network's output `{prefix}` has {} values instead of {len}", t.data.len())))
-            }
+            Some(t) => Err(Error::Model(format!(
+                "the network's output `{prefix}` has {} values instead of {len}",
+                t.data.len()
+            ))),
             None => Err(Error::Model(format!("the network has no output `{prefix}`"))),
         }
     }

@@ -6,11 +6,12 @@ use crate::infer::{ModelSet, Runtime};
 use crate::media::{EncodeOptions, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, ModelUsed, Plan};
 use crate::report::ReportOptions;
-use crate::swap::{Double, DoubleLibrary, Mesh};
+use crate::swap::{self, Double, DoubleLibrary, Mesh};
 use crate::treat::Faults;
 use crate::verify::{Report, VerifyInput, VerifyOptions, verify};
 use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -184,11 +185,10 @@ pub fn render_and_verify(
     cancel: &Cancel,
 ) -> Result<Published> {
     let matched = match_refs(job, plan)?;
-    let choices: Vec<DoubleChoice> = job.doubles.choices();
-    let casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
     let mesh = Mesh::embedded()?;
-    let doubles: BTreeMap<String, Double> =
-        casting.doubles().into_iter().map(|name| Ok((name.clone(), job.doubles.get(&name)?))).collect::<Result<_>>()?;
+    let choices = double_choices(job.doubles, &mesh, job.models, job.runtime)?;
+    let casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
+    let doubles = load_doubles(job.doubles, &mesh, &casting)?;
     let part = PartFile::create(job.output)?;
     let matte_part = job.matte.map(PartFile::create).transpose()?;
     let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -207,7 +207,7 @@ pub fn render_and_verify(
         cast: job.cast,
         probe,
         limits: &job.limits,
-        mesh,
+        mesh: &mesh,
         doubles: &doubles,
         threads: job.threads,
         seed,
@@ -250,6 +250,44 @@ pub fn render_and_verify(
     }
     part.publish()?;
     Ok(Published { summary, report, report_page })
+}
+
+/// The doubles of a casting by name; `a+b` is the person between two.
+fn load_doubles(library: &DoubleLibrary, mesh: &Mesh, casting: &Casting) -> Result<BTreeMap<String, Double>> {
+    let names = casting.doubles();
+    let loaded: Vec<Double> = names.par_iter().map(|name| load_double(library, mesh, name)).collect::<Result<_>>()?;
+    Ok(names.into_iter().zip(loaded).collect())
+}
+
+fn load_double(library: &DoubleLibrary, mesh: &Mesh, name: &str) -> Result<Double> {
+    match name.split_once('+') {
+        Some((a, b)) => Double::blend(&library.load(mesh, a)?, &library.load(mesh, b)?, 0.5, name),
+        None => library.load(mesh, name),
+    }
+}
+
+/// What casting must know of each double: its card, and how the recogniser sees its neutral face.
+///
+/// # Errors
+/// `Model` if a double or a network fails.
+pub fn double_choices(
+    library: &DoubleLibrary,
+    mesh: &Mesh,
+    models: &ModelSet,
+    runtime: &Runtime,
+) -> Result<Vec<DoubleChoice>> {
+    let mut embedder = Embedder::new(models, runtime)?;
+    let names: Vec<String> = library.cards().map(|c| c.name.clone()).collect();
+    let portraits: Vec<crate::image::Frame> =
+        names.par_iter().map(|n| swap::portrait(mesh, &library.load(mesh, n)?, 256)).collect::<Result<_>>()?;
+    library
+        .cards()
+        .zip(portraits)
+        .map(|(card, portrait)| {
+            let embedding = embedder.embed_frame(&portrait)?.map(|e| e.0.clone()).unwrap_or_default();
+            Ok(DoubleChoice { name: card.name.clone(), skin: card.skin, sex: card.sex.clone(), embedding })
+        })
+        .collect()
 }
 
 fn random_seed() -> Result<u64> {

@@ -15,7 +15,9 @@ mod render;
 mod sound;
 
 pub use analyse::{AnalyseJob, analyse};
-pub use disguise::{DisguiseJob, Published, disguise, render_and_verify};
+pub use disguise::{
+    DisguiseJob, Published, check_input, check_output, disguise, double_choices, models_used, render_and_verify,
+};
 pub use progress::{Cancel, Progress, Silent};
 pub use render::{RenderJob, RenderSummary, render};
 pub use sound::stream_policies;

@@ -54,12 +54,30 @@ pub struct Casting {
 }
 
 /// A double that can be chosen automatically.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DoubleChoice {
     /// Its name.
     pub name: String,
-    /// Mean colour of its face, R'G'B' 0..=1.
-    pub tone: [f32; 3],
+    /// Lightness of its skin, CIE L*, if known.
+    pub skin: Option<f32>,
+    /// `woman` or `man`, as the face looks, if known.
+    pub sex: Option<String>,
+    /// Embedding of its neutral face by the same recogniser as the plan's, L2-normalised; empty if not measured.
+    pub embedding: Vec<f32>,
+}
+
+/// Cosine above which a double resembles a person too much to stand in for them.
+const TOO_ALIKE: f32 = 0.20;
+
+/// CIE L* of a display-referred colour.
+pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
+    let linear = |v: f32| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) };
+    let y = 0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2]);
+    if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> Option<f32> {
+    (!a.is_empty() && a.len() == b.len()).then(|| a.iter().zip(b).map(|(x, y)| x * y).sum())
 }
 
 impl Casting {
@@ -193,7 +211,7 @@ impl<'a> Chooser<'a> {
         for p in order {
             let key = p.tracks.iter().find_map(|t| claimed.get(t)).map_or((false, p.id as usize), |i| (true, *i));
             if !c.by_person.contains_key(&key)
-                && let Some(name) = c.pick(p.tone)
+                && let Some(name) = c.pick(p)
             {
                 c.used.push(name.clone());
                 c.by_person.insert(key, name);
@@ -202,28 +220,49 @@ impl<'a> Chooser<'a> {
         Ok(c)
     }
 
-    /// The unused double of nearest skin tone; when all are used, an unused blend of two.
-    fn pick(&self, tone: [f32; 3]) -> Option<String> {
-        let gap = |a: [f32; 3]| a.iter().zip(tone).map(|(x, y)| (x - y).powi(2)).sum::<f32>();
-        let mut free: Vec<(f32, String)> = self
-            .doubles
-            .iter()
-            .filter(|d| !self.used.contains(&d.name))
-            .map(|d| (gap(d.tone), d.name.clone()))
-            .collect();
-        if free.is_empty() {
-            for (i, a) in self.doubles.iter().enumerate() {
-                for b in &self.doubles[i + 1..] {
-                    let name = format!("{}+{}", a.name, b.name);
-                    if !self.used.contains(&name) {
-                        let mid = [0, 1, 2].map(|k| (a.tone[k] + b.tone[k]) / 2.0);
-                        free.push((gap(mid), name));
-                    }
+    /// The unused double that fits a person best; when all are used, an unused blend of two.
+    fn pick(&self, person: &super::PlanPerson) -> Option<String> {
+        let cost: Vec<f32> = self.doubles.iter().map(|d| self.misfit(person, d)).collect();
+        let free = (0..self.doubles.len()).filter(|i| !self.used.contains(&self.doubles[*i].name));
+        if let Some(best) = free.min_by(|a, b| cost[*a].total_cmp(&cost[*b]).then(a.cmp(b))) {
+            return Some(self.doubles[best].name.clone());
+        }
+        let mut blends: Vec<(f32, String)> = Vec::new();
+        for (i, a) in self.doubles.iter().enumerate() {
+            for (j, b) in self.doubles.iter().enumerate().skip(i + 1) {
+                let name = format!("{}+{}", a.name, b.name);
+                if a.sex == b.sex && !self.used.contains(&name) {
+                    blends.push((cost[i] + cost[j], name));
                 }
             }
         }
-        free.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-        free.into_iter().next().map(|f| f.1)
+        blends.into_iter().min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1))).map(|b| b.1)
+    }
+
+    /// How badly a double fits: skin far off, the other sex (judged by which doubles the face is nearer to), too alike.
+    fn misfit(&self, person: &super::PlanPerson, double: &DoubleChoice) -> f32 {
+        let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
+        let alike = cosine(&person.embedding, &double.embedding).map_or(0.0, |c| (c - TOO_ALIKE).max(0.0) * 60.0);
+        let sex = match (self.leaning(person), double.sex.as_deref()) {
+            (Some(lean), Some("man")) => (-lean * 20.0).clamp(0.0, 2.0),
+            (Some(lean), Some("woman")) => (lean * 20.0).clamp(0.0, 2.0),
+            _ => 0.0,
+        };
+        skin + alike + sex
+    }
+
+    /// Mean cosine to the doubles that look like men, less that to those that look like women.
+    fn leaning(&self, person: &super::PlanPerson) -> Option<f32> {
+        let mean = |word: &str| {
+            let all: Vec<f32> = self
+                .doubles
+                .iter()
+                .filter(|d| d.sex.as_deref() == Some(word))
+                .filter_map(|d| cosine(&person.embedding, &d.embedding))
+                .collect();
+            (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
+        };
+        Some(mean("man")? - mean("woman")?)
     }
 
     fn treatment(&mut self, track: &super::PlanTrack, entry: Option<usize>) -> Result<TrackTreatment> {
@@ -311,7 +350,7 @@ mod tests {
     }
 
     fn doubles(n: usize) -> Vec<DoubleChoice> {
-        (0..n).map(|i| DoubleChoice { name: format!("d{i:02}"), tone: [0.1 * i as f32; 3] }).collect()
+        (0..n).map(|i| DoubleChoice { name: format!("d{i:02}"), ..DoubleChoice::default() }).collect()
     }
 
     #[test]
@@ -327,6 +366,19 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 6, "3 doubles and 3 blends");
+    }
+
+    #[test]
+    fn a_double_fits_in_skin_and_is_far_in_identity() {
+        let mut plan = plan(&[&[1]]);
+        plan.people[0].tone = [0.75, 0.6, 0.5];
+        plan.people[0].embedding = vec![1.0, 0.0];
+        let mut d = doubles(3);
+        (d[0].skin, d[1].skin, d[2].skin) = (Some(30.0), Some(66.0), Some(64.0));
+        d[2].embedding = vec![0.9, 0.43]; // fits, but is the person's twin
+        d[1].embedding = vec![0.0, 1.0];
+        let casting = Casting::resolve(&plan, &Cast::default(), &d, &[]).unwrap();
+        assert_eq!(casting.doubles(), vec!["d01"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod landmark_block;
 mod timecode;
 
 pub use cast::{Cast, Effect, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
+pub(crate) use casting::lightness;
 pub use casting::{Casting, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
 pub use file::{PlanLimits, read_plan, write_plan};
 pub use landmark_block::{SampleBlock, SampleData};

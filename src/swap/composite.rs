@@ -50,11 +50,10 @@ pub fn composite(
         return Err(cover("its motion is not finite"));
     }
     let area = touched_area(motion, frame)?;
-    let own = frame.read_rgb(area);
-    let mut ground = own.clone();
+    let mut ground = frame.read_rgb(area);
     let erased = erase(mesh, motion, face, area, &mut ground);
-    let (mut out, bent) = Warp::new(mesh, motion, area).apply(&ground);
     let alpha = face_alpha(face, area);
+    let (mut out, bent) = Warp::new(mesh, motion, area).apply(&ground, &alpha);
     blend(face, area, &alpha, &mut out);
     let mut touched: Vec<f32> =
         (0..alpha.len()).map(|i| if alpha[i] > 0.0 || erased[i] > 0.0 { 1.0 } else { bent[i] }).collect();

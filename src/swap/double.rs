@@ -5,7 +5,7 @@ use super::mesh::{Mesh, VERTICES};
 use super::texture::Texture;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::path::Path;
+use std::borrow::Cow;
 
 /// Cells per side of an atlas, at most.
 const MAX_ATLAS: u32 = 2048;
@@ -59,34 +59,56 @@ pub struct Double {
     exemplars: Vec<Exemplar>,
 }
 
-/// `double.toml`.
-#[derive(Deserialize)]
-struct Card {
-    name: String,
+/// What `double.toml` says of a double.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Card {
+    /// Short name, as `d07`.
+    pub name: String,
+    /// One line for people.
     #[serde(default)]
-    description: String,
-    kind: DoubleKind,
+    pub description: String,
+    /// Where the face comes from.
+    pub kind: DoubleKind,
+    /// `woman` or `man`, as the face looks.
+    #[serde(default)]
+    pub sex: Option<String>,
+    /// Apparent age, as `30-45`.
+    #[serde(default)]
+    pub age_band: Option<String>,
+    /// Lightness of the skin, CIE L*.
+    #[serde(default)]
+    pub skin: Option<f32>,
+    #[serde(default, rename = "exemplar")]
+    exemplars: Vec<ExemplarCard>,
 }
 
-/// `shapes.json`.
-#[derive(Deserialize)]
-struct Shapes {
-    exemplars: Vec<ShapeEntry>,
+/// `[[exemplar]]` of `double.toml`.
+#[derive(Debug, Clone, Deserialize)]
+struct ExemplarCard {
+    role: String,
+    atlas: String,
+    shape: usize,
+    #[serde(default)]
+    yaw_deg: f32,
+    #[serde(default)]
+    pitch_deg: f32,
 }
 
-#[derive(Deserialize)]
-struct ShapeEntry {
-    name: String,
-    #[serde(default)]
-    file: Option<String>,
-    shape: Vec<[f32; 3]>,
-    #[serde(default)]
-    yaw: f32,
-    #[serde(default)]
-    pitch: f32,
+impl Card {
+    /// Reads a card.
+    ///
+    /// # Errors
+    /// `Model` if it does not parse or lists too many exemplars.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let card: Card = toml::from_str(text).map_err(|_e| bad("double.toml does not parse"))?;
+        if card.exemplars.len() > MAX_EXEMPLARS {
+            return Err(bad("too many exemplars"));
+        }
+        Ok(card)
+    }
 }
 
-fn bad(what: &str) -> Error {
+pub(crate) fn bad(what: &str) -> Error {
     Error::Model(format!("the double cannot be used ({what}); rebuild it or choose another"))
 }
 
@@ -148,8 +170,8 @@ impl Double {
         Ok(Double { name: name.to_owned(), description: description.to_owned(), kind, exemplars })
     }
 
-    /// A double from the contents of its folder: the text of `double.toml` and of `shapes.json`, and a way to get the
-    /// bytes of a picture by file name.
+    /// A double from the contents of its folder: the text of `double.toml` and of `shapes.json` (a list of shapes),
+    /// and a way to get the bytes of a picture by file name.
     ///
     /// # Errors
     /// `Model` if a file is missing, malformed or out of bounds.
@@ -157,40 +179,21 @@ impl Double {
         mesh: &Mesh,
         card: &str,
         shapes: &str,
-        mut picture: impl FnMut(&str) -> Option<std::borrow::Cow<'a, [u8]>>,
+        mut picture: impl FnMut(&str) -> Option<Cow<'a, [u8]>>,
     ) -> Result<Self> {
-        let card: Card = toml::from_str(card).map_err(|_e| bad("double.toml does not parse"))?;
-        let shapes: Shapes = serde_json::from_str(shapes).map_err(|e| bad(&format!("shapes.json line {}", e.line())))?;
-        if shapes.exemplars.len() > MAX_EXEMPLARS {
-            return Err(bad("too many exemplars"));
-        }
-        let mut exemplars = Vec::with_capacity(shapes.exemplars.len());
-        for entry in shapes.exemplars {
-            let file = entry.file.unwrap_or_else(|| format!("{}.jpg", entry.name));
-            let bytes = picture(&file).ok_or_else(|| bad("an atlas picture is missing"))?;
-            let atlas = decode(&bytes)?;
-            let mut e = Exemplar::new(mesh, &entry.name, entry.shape, &atlas)?;
-            let sound = |v: f32| if v.is_finite() { v.clamp(-1.6, 1.6) } else { 0.0 };
-            (e.yaw, e.pitch) = (sound(entry.yaw), sound(entry.pitch));
+        let card = Card::parse(card)?;
+        let shapes: Vec<Vec<[f32; 3]>> =
+            serde_json::from_str(shapes).map_err(|e| bad(&format!("shapes.json line {}", e.line())))?;
+        let mut exemplars = Vec::with_capacity(card.exemplars.len());
+        for entry in &card.exemplars {
+            let shape = shapes.get(entry.shape).ok_or_else(|| bad("a shape is missing"))?;
+            let bytes = picture(&entry.atlas).ok_or_else(|| bad("an atlas picture is missing"))?;
+            let mut e = Exemplar::new(mesh, &entry.role, shape.clone(), &decode(&bytes)?)?;
+            let angle = |v: f32| if v.is_finite() { v.clamp(-90.0, 90.0).to_radians() } else { 0.0 };
+            (e.yaw, e.pitch) = (angle(entry.yaw_deg), angle(entry.pitch_deg));
             exemplars.push(e);
         }
         Double::new(&card.name, &card.description, card.kind, exemplars)
-    }
-
-    /// A double from its folder: `double.toml`, `shapes.json` and the pictures named there.
-    ///
-    /// # Errors
-    /// `Io` if the card or the shapes cannot be read, `Model` if the double is malformed.
-    pub fn load_dir(mesh: &Mesh, dir: &Path) -> Result<Self> {
-        let text = |name: &str| {
-            let path = dir.join(name);
-            std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read the double", path, e))
-        };
-        Double::from_parts(mesh, &text("double.toml")?, &text("shapes.json")?, |file| {
-            // only plain names: a double may not point outside its folder
-            let plain = Path::new(file).file_name().is_some_and(|n| n == file);
-            plain.then(|| std::fs::read(dir.join(file)).ok()).flatten().map(Into::into)
-        })
     }
 
     /// All exemplars; the first is the resting face.
@@ -289,8 +292,11 @@ pub(crate) mod tests {
         let mesh = Mesh::embedded().unwrap();
         let card = "name = 'x'\nkind = 'composite'\n";
         assert!(Double::from_parts(&mesh, "", "{}", |_| None).is_err());
-        assert!(Double::from_parts(&mesh, card, "{\"exemplars\":[]}", |_| None).is_err());
-        let shapes = "{\"exemplars\":[{\"name\":\"neutral\",\"shape\":[[0,0,0]]}]}";
-        assert!(Double::from_parts(&mesh, card, shapes, |_| Some(vec![1u8, 2, 3].into())).is_err());
+        assert!(Double::from_parts(&mesh, card, "[]", |_| None).is_err());
+        let card = format!("{card}[[exemplar]]\nrole = 'neutral'\natlas = 'a.jpg'\nshape = 0\n");
+        let picture = |_: &str| Some(Cow::from(vec![1u8, 2, 3]));
+        assert!(Double::from_parts(&mesh, &card, "[]", picture).is_err());
+        assert!(Double::from_parts(&mesh, &card, "[[[0,0,0]]]", picture).is_err());
+        assert!(Double::from_parts(&mesh, &card, "nonsense", picture).is_err());
     }
 }

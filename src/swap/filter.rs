@@ -55,11 +55,16 @@ pub(crate) fn gaussian(map: &[f32], width: usize, height: usize, channels: usize
 
 /// Median of a list that is consumed as scratch; 0 if it is empty.
 pub(crate) fn median(values: &mut [f32]) -> f32 {
+    quantile(values, 0.5)
+}
+
+/// Value below which `share` of a list lies; the list is consumed as scratch. 0 if it is empty.
+pub(crate) fn quantile(values: &mut [f32], share: f32) -> f32 {
     if values.is_empty() {
         return 0.0;
     }
-    let mid = values.len() / 2;
-    *values.select_nth_unstable_by(mid, f32::total_cmp).1
+    let at = ((values.len() as f32 * share) as usize).min(values.len() - 1);
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 #[cfg(test)]

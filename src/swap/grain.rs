@@ -1,13 +1,17 @@
 //! Fine structure of the picture: blur and noise that make the double as sharp and as grainy as its surroundings.
 
 use super::filter::gaussian;
-use super::light::{LightProbe, fine_levels, luma_of};
+use super::light::{LightProbe, Spots, luma_of};
 use crate::image::RgbPatch;
 
-/// Largest blur, in face widths: more turns small noisy faces to wax.
+/// Largest blur, in face widths, that smooth skin may ask for: more turns small noisy faces to wax.
 const MAX_BLUR: f32 = 0.008;
+/// Largest blur, in face widths, that soft edges may ask for.
+const MAX_EDGE_BLUR: f32 = 0.009;
 /// Relative difference of levels that is left alone.
 const TOLERANCE: f32 = 1.05;
+/// The same for edges, which differ between faces.
+const EDGE_TOLERANCE: f32 = 1.3;
 /// Largest noise, display values.
 const MAX_NOISE: f32 = 6.0 / 255.0;
 /// High-frequency level below which nothing is added.
@@ -15,38 +19,50 @@ const LEAST_GRAIN: f32 = 0.6 / 255.0;
 /// Blur of the noise in pixels: film and codecs leave none that is white.
 const NOISE_BLUR: f32 = 0.6;
 
-/// Blurs the patch if it is sharper than the subject's picture; returns the noise (standard deviation) to add if it is
-/// smoother. `spots` are skin pixels of the patch, `scale` pixels per face width.
-pub(crate) fn matched(rgb: &mut RgbPatch, spots: &[(usize, usize)], light: &LightProbe, scale: f32) -> f32 {
-    let wanted = light.grain();
+/// Blurs the patch if its skin or its edges are sharper than the subject's picture; returns the noise (standard
+/// deviation) to add if its skin is smoother. `scale` is pixels per face width.
+pub(crate) fn matched(rgb: &mut RgbPatch, spots: &Spots, light: &LightProbe, scale: f32) -> f32 {
     let luma = luma_of(rgb);
     let (w, h) = (rgb.width, rgb.height);
-    let own = fine_levels(&luma, w, h, spots).0;
-    if own > wanted * TOLERANCE {
-        let limit = MAX_BLUR * scale;
-        let sigma = blur_for(&luma, w, h, spots, own, wanted, limit);
-        if sigma > 0.1 {
-            rgb.data = gaussian(&rgb.data, w, h, 3, sigma);
+    let wanted = [light.grain(), light.sharpness() * EDGE_TOLERANCE];
+    let limits = [MAX_BLUR * scale, MAX_EDGE_BLUR * scale];
+    let mut ladder = vec![(0.0, spots.levels(&luma, w, h))];
+    let above = |l: (f32, f32)| l.0 > wanted[0] * TOLERANCE || l.1 > wanted[1];
+    for share in [0.2, 0.45, 1.0] {
+        if !ladder.last().is_some_and(|l| above(l.1)) {
+            break;
         }
-        return 0.0;
+        let sigma = limits[0].max(limits[1]) * share;
+        ladder.push((sigma, spots.levels(&gaussian(&luma, w, h, 1, sigma), w, h)));
     }
-    if wanted > own * TOLERANCE && wanted > LEAST_GRAIN { (wanted * wanted - own * own).sqrt().min(MAX_NOISE) } else { 0.0 }
+    let skin: Vec<(f32, f32)> = ladder.iter().map(|l| (l.0, l.1.0)).collect();
+    let edges: Vec<(f32, f32)> = ladder.iter().map(|l| (l.0, l.1.1)).collect();
+    let sigma = blur_for(&skin, wanted[0]).min(limits[0]).max(blur_for(&edges, wanted[1]).min(limits[1]));
+    let mut own = ladder[0].1.0;
+    if sigma > 0.1 {
+        rgb.data = gaussian(&rgb.data, w, h, 3, sigma);
+        own = spots.levels(&luma_of(rgb), w, h).0;
+    }
+    if wanted[0] > own * TOLERANCE && wanted[0] > LEAST_GRAIN {
+        (wanted[0] * wanted[0] - own * own).sqrt().min(MAX_NOISE)
+    } else {
+        0.0
+    }
 }
 
-/// Blur in pixels, at most `limit`, that brings the level from `own` to `wanted`; by interpolation, so that it changes
-/// smoothly from frame to frame.
-fn blur_for(luma: &[f32], w: usize, h: usize, spots: &[(usize, usize)], own: f32, wanted: f32, limit: f32) -> f32 {
-    let (mut last_sigma, mut last) = (0.0, own);
-    for share in [0.25, 0.5, 1.0] {
-        let sigma = limit * share;
-        let level = fine_levels(&gaussian(luma, w, h, 1, sigma), w, h, spots).0;
-        if level <= wanted {
-            let f = (last - wanted) / (last - level).max(1e-6);
-            return last_sigma + f.clamp(0.0, 1.0) * (sigma - last_sigma);
-        }
-        (last_sigma, last) = (sigma, level);
+/// Blur in pixels that brings a level down to `wanted`, from (blur, level) pairs in rising order; interpolated, so that
+/// it changes smoothly from frame to frame.
+fn blur_for(ladder: &[(f32, f32)], wanted: f32) -> f32 {
+    if ladder.first().is_none_or(|l| l.1 <= wanted * TOLERANCE) {
+        return 0.0;
     }
-    limit
+    for pair in ladder.windows(2) {
+        if pair[1].1 <= wanted {
+            let f = (pair[0].1 - wanted) / (pair[0].1 - pair[1].1).max(1e-6);
+            return pair[0].0 + f.clamp(0.0, 1.0) * (pair[1].0 - pair[0].0);
+        }
+    }
+    ladder.last().map_or(0.0, |l| l.0)
 }
 
 /// Adds equal noise to all channels. The noise belongs to frame positions and the seed, not to the patch.

@@ -1,6 +1,6 @@
 //! What the renderer is told of the subject's picture: low-frequency light and four scalars.
 
-use super::filter::{gaussian, median};
+use super::filter::{gaussian, median, quantile};
 use super::maps::LIGHT_SAMPLES;
 use super::mesh::{Mesh, VERTICES};
 use super::raster::{NONE, mix};
@@ -20,7 +20,7 @@ const SIGMA: f32 = 2.0;
 const FILL_SIGMA: f32 = 6.0;
 const FILL_WEIGHT: f32 = 0.02;
 /// Log-luminance deviation from the first estimate at which a sample counts half: hair, glasses, highlights.
-const OUTLIER: f32 = 0.35;
+const OUTLIER: f32 = 0.5;
 /// Largest and smallest gain of the subject's light over the double's.
 const GAIN: (f32, f32) = (0.05, 8.0);
 /// Linear light below this is treated as this.
@@ -78,7 +78,7 @@ impl DisplayGrid {
 /// The light on a face: all that reaches the renderer of the subject's picture.
 ///
 /// It holds 32 × 32 colours, smoothed over a sixteenth of the atlas (about a twelfth of the face's width) from cheeks,
-/// nose and forehead alone (eyes, brows, lips and nostrils have no weight), and three scalars. That is fewer than 150
+/// nose and forehead alone (eyes, brows, lips and nostrils have no weight), and four scalars. That is fewer than 150
 /// independent numbers of shading: no pore, wrinkle, brow, lid or lip of the subject can pass through it. Its fields
 /// are private, so that nothing finer can be put in.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,7 @@ pub struct LightProbe {
     contrast: f32,
     grain: f32,
     sharpness: f32,
+    black: f32,
 }
 
 impl LightProbe {
@@ -102,10 +103,16 @@ impl LightProbe {
         self.grain
     }
 
-    /// Share of the picture's mid-frequency detail that its finest band holds: low for a blurred picture.
+    /// High-frequency level at the strongest edges: low for a blurred picture.
     #[must_use]
     pub fn sharpness(&self) -> f32 {
         self.sharpness
+    }
+
+    /// Darkest part of the face relative to the light around it, display values: high in haze and small blurred faces.
+    #[must_use]
+    pub fn black(&self) -> f32 {
+        self.black
     }
 
     pub(crate) fn low(&self) -> &LightGrid {
@@ -117,11 +124,16 @@ impl LightProbe {
     pub fn even(rgb: [f32; 3]) -> Self {
         let linear = rgb.map(|v| to_linear(v).max(DARKEST));
         let low = LightGrid { cells: vec![linear; LIGHT_GRID * LIGHT_GRID] };
-        LightProbe { low, contrast: 0.0, grain: 0.0, sharpness: 0.0 }
+        LightProbe { low, contrast: 0.0, grain: 0.0, sharpness: 0.0, black: 0.0 }
+    }
+
+    /// The light under which an exemplar was taken: shows the double as it is.
+    pub(crate) fn own(low: &LightGrid) -> Self {
+        LightProbe { low: low.clone(), contrast: 0.0, grain: 0.0, sharpness: 0.0 }
     }
 
     fn is_finite(&self) -> bool {
-        self.low.cells.iter().flatten().chain([&self.contrast, &self.grain, &self.sharpness]).all(|v| v.is_finite())
+        self.low.cells.iter().flatten().chain([&self.contrast, &self.grain, &self.sharpness, &self.black]).all(|v| v.is_finite())
     }
 }
 
@@ -147,33 +159,83 @@ pub fn probe_light(mesh: &Mesh, frame: &Frame, subject: &[[f32; 3]]) -> Result<L
     let facing = facing(mesh, subject);
     let n = LIGHT_SAMPLES * LIGHT_SAMPLES;
     let (mut colours, mut weights) = (vec![[0.0f32; 3]; n], vec![0.0f32; n]);
-    let mut spots = Vec::new();
     for (i, a) in mesh.maps.anchors.iter().enumerate() {
-        if a.triangle == NONE {
-            continue;
-        }
-        let corners = mesh.triangles[a.triangle as usize].map(|v| [subject[v][0], subject[v][1]]);
-        let [x, y] = mix(corners, a.weights);
-        let (x, y) = (x - area.x as f32, y - area.y as f32);
-        if x < 0.0 || y < 0.0 || x >= area.width as f32 || y >= area.height as f32 {
-            continue;
-        }
+        let Some([x, y]) = anchor_place(mesh, subject, *a, area) else { continue };
         let f = facing[a.triangle as usize];
         colours[i] = bilinear(&patch, x, y).map(to_linear);
-        weights[i] = mesh.maps.skin[i] * f * f;
-        if mesh.maps.skin[i] > 0.5 && f > 0.4 {
-            spots.push((x as usize, y as usize));
-        }
+        weights[i] = mesh.maps.skin[i] * f;
     }
     if weights.iter().sum::<f32>() < 1.0 {
         return Err(nothing());
     }
     let low = low_frequency(&colours, &mut weights);
     let contrast = mid_contrast(&colours, &weights, &low);
-    let luma = luma_of(&patch);
-    let (grain, sharpness) = fine_levels(&luma, patch.width, patch.height, &spots);
-    let probe = LightProbe { low, contrast, grain, sharpness };
+    let seen = |i: &usize| {
+        let a = mesh.maps.anchors[*i];
+        a.triangle != NONE && facing[a.triangle as usize] > SEEN && colours[*i] != [0.0; 3]
+    };
+    let mut ratios: Vec<f32> =
+        (0..n).filter(seen).map(|i| (luminance(colours[i]) / luminance(low.cells[cell_of(i)])).powf(1.0 / GAMMA)).collect();
+    let black = quantile(&mut ratios, BLACK_SHARE);
+    let (grain, sharpness) = Spots::new(mesh, subject, area).levels(&luma_of(&patch), patch.width, patch.height);
+    let probe = LightProbe { low, contrast, grain, sharpness, black };
     if probe.is_finite() { Ok(probe) } else { Err(nothing()) }
+}
+
+/// Share of the face that is darker than its black point.
+pub(crate) const BLACK_SHARE: f32 = 0.02;
+/// Triangles that face the camera less than this are not measured.
+const SEEN: f32 = 0.4;
+/// Share of the face whose edges are weaker than the edge level.
+const EDGE_SHARE: f32 = 0.95;
+/// Pixels at which fine structure is measured, about.
+const MAX_SPOTS: usize = 3000;
+
+/// Place of a light sample in a patch of the frame, if it lies there.
+fn anchor_place(mesh: &Mesh, points: &[[f32; 3]], a: super::maps::Anchor, area: PixelRect) -> Option<[f32; 2]> {
+    if a.triangle == NONE {
+        return None;
+    }
+    let corners = mesh.triangles[a.triangle as usize].map(|v| [points[v][0], points[v][1]]);
+    let [x, y] = mix(corners, a.weights);
+    let (x, y) = (x - area.x as f32, y - area.y as f32);
+    let inside = x >= 0.0 && y >= 0.0 && x < area.width as f32 && y < area.height as f32;
+    inside.then_some([x, y])
+}
+
+/// Pixels of a patch at which fine structure is measured.
+pub(crate) struct Spots {
+    skin: Vec<(usize, usize)>,
+    all: Vec<(usize, usize)>,
+}
+
+impl Spots {
+    /// Spots of a posed mesh that face the camera, relative to `area`.
+    pub(crate) fn new(mesh: &Mesh, points: &[[f32; 3]], area: PixelRect) -> Self {
+        let facing = facing(mesh, points);
+        let step = (mesh.maps.anchors.len() / MAX_SPOTS).max(1);
+        let (mut skin, mut all) = (Vec::new(), Vec::new());
+        for (i, a) in mesh.maps.anchors.iter().enumerate().step_by(step) {
+            if a.triangle == NONE || facing[a.triangle as usize] <= SEEN {
+                continue;
+            }
+            if let Some([x, y]) = anchor_place(mesh, points, *a, area) {
+                let spot = (x as usize, y as usize);
+                all.push(spot);
+                if mesh.maps.skin[i] > 0.5 {
+                    skin.push(spot);
+                }
+            }
+        }
+        Spots { skin, all }
+    }
+
+    /// High-frequency level of the skin (1.4826 times the median) and of the strongest edges.
+    pub(crate) fn levels(&self, luma: &[f32], width: usize, height: usize) -> (f32, f32) {
+        let mut skin = high_pass(luma, width, height, &self.skin);
+        let mut all = high_pass(luma, width, height, &self.all);
+        (1.4826 * median(&mut skin), quantile(&mut all, EDGE_SHARE))
+    }
 }
 
 /// Smallest rectangle that holds all points.
@@ -197,22 +259,6 @@ pub(crate) fn facing(mesh: &Mesh, points: &[[f32; 3]]) -> Vec<f32> {
         if len > 1e-6 { (n[2] / len).max(0.0) } else { 0.0 }
     };
     mesh.triangles.iter().map(one).collect()
-}
-
-/// Pixel positions of the skin samples of a posed mesh that face the camera, relative to `origin`.
-pub(crate) fn skin_spots(mesh: &Mesh, points: &[[f32; 3]], area: PixelRect) -> Vec<(usize, usize)> {
-    let facing = facing(mesh, points);
-    let spot = |(i, a): (usize, &super::maps::Anchor)| {
-        if a.triangle == NONE || mesh.maps.skin[i] <= 0.5 || facing[a.triangle as usize] <= 0.4 {
-            return None;
-        }
-        let corners = mesh.triangles[a.triangle as usize].map(|v| [points[v][0], points[v][1]]);
-        let [x, y] = mix(corners, a.weights);
-        let (x, y) = (x - area.x as f32, y - area.y as f32);
-        let inside = x >= 0.0 && y >= 0.0 && x < area.width as f32 && y < area.height as f32;
-        inside.then_some((x as usize, y as usize))
-    };
-    mesh.maps.anchors.iter().enumerate().filter_map(spot).collect()
 }
 
 fn bilinear(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
@@ -289,31 +335,18 @@ fn mid_contrast(colours: &[[f32; 3]], weights: &[f32], low: &LightGrid) -> f32 {
     (squares / total.max(1e-6) - mean * mean).max(0.0).sqrt()
 }
 
-/// High-frequency level (1.4826 times the median absolute difference from a 5 × 5 binomial mean) at some pixels, and
-/// its ratio to the level of the next octave.
-pub(crate) fn fine_levels(luma: &[f32], width: usize, height: usize, spots: &[(usize, usize)]) -> (f32, f32) {
+/// Absolute differences from a 5 × 5 binomial mean at some pixels; those too near the border are left out.
+fn high_pass(luma: &[f32], width: usize, height: usize, spots: &[(usize, usize)]) -> Vec<f32> {
     const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
-    if width < 5 || height < 5 {
-        return (0.0, 0.0);
-    }
-    let (mut fine, mut middle) = (Vec::with_capacity(spots.len()), Vec::with_capacity(spots.len()));
-    for &(x, y) in spots {
-        if x < 4 || y < 4 || x + 4 >= width || y + 4 >= height {
-            continue;
-        }
-        let mean = |step: usize| -> f32 {
-            let row = |j: usize| -> f32 {
-                let at = (y + j * step - 2 * step) * width + x - 2 * step;
-                (0..5).map(|i| BINOMIAL[i] * luma[at + i * step]).sum()
-            };
-            (0..5).map(|j| BINOMIAL[j] * row(j)).sum()
+    let inside = |&&(x, y): &&(usize, usize)| x >= 2 && y >= 2 && x + 2 < width && y + 2 < height;
+    let one = |&(x, y): &(usize, usize)| {
+        let row = |j: usize| -> f32 {
+            let at = (y + j - 2) * width + x - 2;
+            luma[at..at + 5].iter().zip(BINOMIAL).map(|(l, b)| l * b).sum()
         };
-        let near = mean(1);
-        fine.push((luma[y * width + x] - near).abs());
-        middle.push((near - mean(2)).abs());
-    }
-    let (fine, middle) = (1.4826 * median(&mut fine), 1.4826 * median(&mut middle));
-    (fine, fine / middle.max(1e-5))
+        (luma[y * width + x] - (0..5).map(|j| BINOMIAL[j] * row(j)).sum::<f32>()).abs()
+    };
+    spots.iter().filter(inside).map(one).collect()
 }
 
 /// Splits an atlas into light, mid-frequency contrast of its skin, and detail = texture over light in display values.
@@ -373,12 +406,12 @@ impl LightSmoother {
     #[must_use]
     pub fn smooth(&self, window: &[Option<LightProbe>], centre: usize) -> Option<LightProbe> {
         let mut cells = vec![[0.0f32; 3]; LIGHT_GRID * LIGHT_GRID];
-        let (mut scalars, mut total) = ([0.0f32; 3], 0.0f32);
+        let (mut scalars, mut total) = ([0.0f32; 4], 0.0f32);
         for (i, probe) in window.iter().enumerate() {
             let Some((p, w)) = probe.as_ref().zip(self.taps.get(i.abs_diff(centre)).copied()) else { continue };
             total += w;
             cells.iter_mut().zip(&p.low.cells).for_each(|(s, c)| (0..3).for_each(|k| s[k] += w * c[k]));
-            for (s, v) in scalars.iter_mut().zip([p.contrast, p.grain, p.sharpness]) {
+            for (s, v) in scalars.iter_mut().zip([p.contrast, p.grain, p.sharpness, p.black]) {
                 *s += w * v;
             }
         }
@@ -386,8 +419,8 @@ impl LightSmoother {
             return None;
         }
         cells.iter_mut().flatten().for_each(|v| *v /= total);
-        let [contrast, grain, sharpness] = scalars.map(|s| s / total);
-        Some(LightProbe { low: LightGrid { cells }, contrast, grain, sharpness })
+        let [contrast, grain, sharpness, black] = scalars.map(|s| s / total);
+        Some(LightProbe { low: LightGrid { cells }, contrast, grain, sharpness, black })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each place of the UV atlas is: skin, mouth, eyes, distance from the outline.
 
-use super::raster::Raster;
+use super::raster::{NONE, Raster, mix};
 use super::texture::Texture;
 
 /// Cells per side of the maps; one cell is about one pixel of a 200-pixel face.
@@ -8,13 +8,18 @@ pub(crate) const MAP: usize = 256;
 /// Cells per side of the grid on which light is measured.
 pub(crate) const LIGHT_SAMPLES: usize = 128;
 
-/// Distances from the outline, in cells of [`MAP`], between which the double fades in.
-const FADE: (f32, f32) = (2.0, 22.0);
+/// Distances from the outline, in face widths on the face, between which the double fades in.
+const FADE: (f32, f32) = (0.01, 0.13);
 /// The same for the erased ground beneath: full before the double is half there.
-const ERASE_FADE: (f32, f32) = (0.5, 7.0);
+const ERASE_FADE: (f32, f32) = (0.0, 0.06);
+/// Both are wider by up to this factor towards the hairline, where skin turns into hair.
+const FOREHEAD: f32 = 1.6;
+/// Skin begins at this distance from the outline.
+const SKIN_EDGE: (f32, f32) = (0.012, 0.03);
 
 /// Named parts of the mesh that the maps are drawn from.
 pub(crate) struct Parts<'a> {
+    pub positions: &'a [[f32; 3]],
     pub uv: &'a [[f32; 2]],
     pub triangles: &'a [[usize; 3]],
     pub oval: &'a [usize],
@@ -57,7 +62,7 @@ impl UvMaps {
         let poly = |ids: &[usize]| -> Vec<[f32; 2]> { ids.iter().map(|&i| p.uv[i]).collect() };
         let hull = |ids: &[usize]| convex_hull(poly(ids));
         let oval = fill(&poly(p.oval));
-        let depth = distance_inside(&oval, MAP, MAP, 0.0);
+        let depth = depth(p);
         let eye_area = |k: usize| -> Vec<usize> { [p.eyes[k], p.brows[k]].concat() };
         let mouth = blur(&dilate(&fill(&hull(p.lips_outer)), 16.0), 8.0);
         let mut eyes = blur(&dilate(&fill(&hull(&eye_area(0))), 9.0), 6.0);
@@ -80,9 +85,12 @@ impl UvMaps {
         }
         eyes.iter_mut().zip(&left).for_each(|(e, l)| *e = (*e + l).min(1.0));
         let inner = blur(&inner, 1.2);
-        let skin: Map = (0..MAP * MAP).map(|i| if depth[i] > 6.0 { oval[i] * (1.0 - features[i]) } else { 0.0 }).collect();
-        let cell = |i: usize| [ramp(depth[i], FADE), mouth[i], eyes[i], inner[i]];
-        let ground = |i: usize| [ramp(depth[i], ERASE_FADE), skin[i], 0.0, 0.0];
+        let skin: Map = 
+            (0..MAP * MAP).map(|i| ramp(depth[i], SKIN_EDGE) * oval[i] * (1.0 - features[i])).collect();
+        let brow = p.brows.iter().flat_map(|b| b.iter()).map(|&i| p.uv[i][1]).fold(1.0f32, f32::min);
+        let wide = |i: usize| 1.0 + (FOREHEAD - 1.0) * ramp(brow - (i / MAP) as f32 / MAP as f32, (0.0, 0.75 * brow));
+        let cell = |i: usize| [ramp(depth[i] / wide(i), FADE), mouth[i], eyes[i], inner[i]];
+        let ground = |i: usize| [ramp(depth[i] / wide(i), ERASE_FADE), skin[i], 0.0, 0.0];
         UvMaps {
             regions: Texture::from_fn(MAP, cell),
             ground: Texture::from_fn(MAP, ground),
@@ -103,6 +111,34 @@ fn halve(map: &[f32]) -> Vec<f32> {
             sum / (k * k) as f32
         })
         .collect()
+}
+
+/// Distance of each cell from the outline of the canonical face, in face widths; 0 outside.
+fn depth(p: &Parts) -> Map {
+    let flat: Vec<[f32; 3]> = p.uv.iter().map(|q| [q[0] * MAP as f32, q[1] * MAP as f32, 0.0]).collect();
+    let mut raster = Raster::new(MAP, MAP);
+    raster.draw(&flat, p.triangles, [0.0, 0.0]);
+    let outline: Vec<([f32; 3], [f32; 3])> = (0..p.oval.len())
+        .map(|i| (p.positions[p.oval[i]], p.positions[p.oval[(i + 1) % p.oval.len()]]))
+        .collect();
+    let cell = |(&t, &w): (&u32, &[f32; 2])| {
+        if t == NONE {
+            return 0.0;
+        }
+        let at = mix(p.triangles[t as usize].map(|v| p.positions[v]), w);
+        outline.iter().map(|(a, b)| segment_distance(at, *a, *b)).fold(f32::MAX, f32::min)
+    };
+    raster.triangle.iter().zip(&raster.weights).map(cell).collect()
+}
+
+/// Distance of a point from a segment in space.
+fn segment_distance(p: [f32; 3], a: [f32; 3], b: [f32; 3]) -> f32 {
+    let dot = |u: [f32; 3], v: [f32; 3]| u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
+    let minus = |u: [f32; 3], v: [f32; 3]| -> [f32; 3] { std::array::from_fn(|k| u[k] - v[k]) };
+    let (ab, ap) = (minus(b, a), minus(p, a));
+    let t = (dot(ap, ab) / dot(ab, ab).max(1e-12)).clamp(0.0, 1.0);
+    let d = minus(ap, ab.map(|v| v * t));
+    dot(d, d).sqrt()
 }
 
 fn anchors(p: &Parts) -> Vec<Anchor> {

@@ -112,6 +112,7 @@ impl Mesh {
         let f: MeshFile = serde_json::from_str(text).map_err(|e| bad(&format!("line {}", e.line())))?;
         check(&f)?;
         let maps = UvMaps::new(&super::maps::Parts {
+            positions: &f.positions,
             uv: &f.uv,
             triangles: &f.triangles,
             oval: &f.oval,

@@ -11,20 +11,26 @@
 
 mod composite;
 pub mod double;
+mod enrol;
 mod filter;
 pub mod geometry;
 mod grain;
+pub mod library;
 mod light;
 mod maps;
 pub mod mesh;
+mod portrait;
 mod raster;
 mod render;
 mod texture;
 mod warp;
 
+pub use enrol::{Enrolled, enrol};
 pub use composite::{Touched, composite};
-pub use double::{Double, DoubleKind};
+pub use double::{Card, Double, DoubleKind};
 pub use geometry::{FaceMotion, Neutral, estimate_neutral, plan_motion};
+pub use library::DoubleLibrary;
 pub use light::{LIGHT_GRID, LightProbe, LightSmoother, probe_light};
 pub use mesh::{FacePoints, Mesh};
+pub use portrait::{expression, portrait};
 pub use render::{RenderedFace, render};

@@ -1,21 +1,27 @@
 //! Draws the double. Nothing here can see the subject's picture: no function of this module takes a frame.
 
 use super::double::{Double, Exemplar};
+use super::filter::quantile;
 use super::geometry::{FaceMotion, Region};
 use super::grain;
-use super::light::{DisplayGrid, GAMMA, LightProbe, bounds, skin_spots};
+use super::light::{DisplayGrid, GAMMA, LightProbe, BLACK_SHARE, Spots, bounds};
 use super::maps::{distance_inside, ramp};
 use super::mesh::Mesh;
 use super::raster::{NONE, Raster, mix};
+use super::texture::TOP;
 use crate::geom::PixelRect;
 use crate::image::{Matte, RgbPatch};
 use crate::{Error, Result};
 
 /// Width of the soft edge at silhouettes, in face widths.
-const SILHOUETTE: f32 = 0.05;
+const SILHOUETTE: f32 = 0.07;
 /// Exponent and limits of contrast matching.
 const CONTRAST_POWER: f32 = 0.8;
-const CONTRAST: (f32, f32) = (0.75, 1.5);
+const CONTRAST: (f32, f32) = (0.75, 1.15);
+/// Least share of the double's darkness that is kept when the subject's picture holds no black.
+const LEAST_DARKNESS: f32 = 0.65;
+/// Exponent of that share: features of one person are darker than those of another, so that the measure is half trusted.
+const DARKNESS_POWER: f32 = 0.6;
 /// Largest linear luminance over light inside mouth and eyes: else teeth and sclera glow on dark skin.
 const HIGHLIGHT: f32 = 1.55;
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
@@ -41,6 +47,9 @@ pub struct RenderedFace {
     /// Noise that matches the subject's picture (standard deviation, display values) and its seed.
     pub(crate) noise: (f32, u64),
 }
+
+/// Lid apertures, relative to the resting one, between which the eyeball gives way to the closed exemplar's lashes.
+const CLOSING: (f32, f32) = (0.15, 0.5);
 
 /// Error of everything that must be covered instead.
 pub(crate) fn cover(why: &str) -> Error {
@@ -76,7 +85,7 @@ pub fn render(
     let shader = Shader::new(mesh, double, motion, light, &low);
     shader.shade(&raster, &mut rgb, &mut matte);
     soften_silhouette(&raster, motion.scale, &mut matte);
-    let spots = skin_spots(mesh, &motion.target, area);
+    let spots = Spots::new(mesh, &motion.target, area);
     let noise = grain::matched(&mut rgb, &spots, light, motion.scale);
     grain::add_noise(&mut rgb, (area.x, area.y), noise, seed);
     if rgb.data.iter().chain(&matte.data).any(|v| !v.is_finite()) {
@@ -114,9 +123,32 @@ struct Shader<'a> {
     /// Texture place of each vertex inside the eye openings.
     eyeball: Vec<[f32; 2]>,
     resting: &'a Exemplar,
+    /// 0 for open eyes, 1 when they are so far closed that the eyeball is no longer told from the lids.
+    shut: f32,
 }
 
 const CURVE_STEPS: usize = 1024;
+
+/// Contrast-matched ratio, with what is darker than its surroundings lifted.
+fn tone(ratio: f32, power: f32, dark: f32) -> f32 {
+    let r = ratio.powf(power);
+    if r < 1.0 { 1.0 - (1.0 - r) * dark } else { r }
+}
+
+/// Black point of an exemplar seen at a texture level, measured as that of the subject.
+fn darkest(mesh: &Mesh, e: &Exemplar, level: f32) -> f32 {
+    let n = super::maps::LIGHT_SAMPLES;
+    let place = |i: usize| [((i % n) as f32 + 0.5) / n as f32, ((i / n) as f32 + 0.5) / n as f32];
+    let on_face = (0..n * n).step_by(3).filter(|&i| mesh.maps.anchors[i].triangle != NONE);
+    let mut ratios: Vec<f32> = on_face
+        .map(|i| {
+            let [u, v] = place(i);
+            let c = e.detail.sample_level(u, v, level);
+            0.25 * c[0] + 0.5 * c[1] + 0.25 * c[2]
+        })
+        .collect();
+    quantile(&mut ratios, BLACK_SHARE)
+}
 
 impl<'a> Shader<'a> {
     fn new(mesh: &'a Mesh, double: &'a Double, motion: &FaceMotion, light: &LightProbe, low: &'a DisplayGrid) -> Self {
@@ -131,13 +163,14 @@ impl<'a> Shader<'a> {
         } else {
             1.0
         };
-        let top = super::texture::TOP;
-        let curve = (0..=CURVE_STEPS + 1).map(|i| (i as f32 * top / CURVE_STEPS as f32).powf(power)).collect();
+        let dark = ((1.0 - light.black()) / (1.0 - darkest(mesh, &all[0], level)).max(0.05)).max(0.0);
+        let dark = dark.powf(DARKNESS_POWER).clamp(LEAST_DARKNESS, 1.0);
+        let curve = (0..=CURVE_STEPS + 1).map(|i| tone(i as f32 * TOP / CURVE_STEPS as f32, power, dark)).collect();
         let mut eyeball = mesh.uv.clone();
         for &(v, uv) in &motion.eyeball_uv {
             eyeball[v] = uv;
         }
-        Shader { mesh, light: low, mixes, level, curve, eyeball, resting: &all[0] }
+        Shader { mesh, light: low, mixes, level, curve, eyeball, resting: &all[0], shut: 1.0 - ramp(motion.lid_share, CLOSING) }
     }
 
     fn shade(&self, raster: &Raster, rgb: &mut RgbPatch, matte: &mut Matte) {
@@ -152,7 +185,13 @@ impl<'a> Shader<'a> {
             let ratio = if self.mesh.maps.opening[t as usize] > 0 {
                 let at = mix(corners.map(|v| self.eyeball[v]), w);
                 let c = self.resting.detail.sample_level(at[0], at[1], self.level);
-                [c[0], c[1], c[2]]
+                let shut = self.shut;
+                if shut > 0.0 {
+                    let lid = self.texture(uv, &masks);
+                    std::array::from_fn(|k| c[k] + (lid[k] - c[k]) * shut)
+                } else {
+                    [c[0], c[1], c[2]]
+                }
             } else {
                 self.texture(uv, &masks)
             };
@@ -188,7 +227,7 @@ impl<'a> Shader<'a> {
     /// A display colour from a texture ratio: contrast-matched, capped inside mouth and eyes, lit.
     #[inline]
     fn lit(&self, ratio: [f32; 3], low: [f32; 3], inner: f32) -> [f32; 3] {
-        let step = CURVE_STEPS as f32 / super::texture::TOP;
+        let step = CURVE_STEPS as f32 / TOP;
         let mut c = ratio.map(|r| {
             let x = (r * step).clamp(0.0, CURVE_STEPS as f32);
             let i = x as usize;

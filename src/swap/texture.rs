@@ -108,11 +108,6 @@ impl Texture {
         };
         Some(Texture::from_fn(self.size(), cell).with_levels())
     }
-
-    /// Finest cells, as values.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = [f32; 4]> + '_ {
-        self.levels[0].data.iter().map(|c| c.map(|v| f32::from(v) / SCALE))
-    }
 }
 
 #[cfg(test)]

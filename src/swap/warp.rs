@@ -70,12 +70,16 @@ impl Warp {
         })
     }
 
-    /// Bends a patch; returns it with the share, per pixel, by which it should replace the frame.
-    pub(crate) fn apply(&self, patch: &RgbPatch) -> (RgbPatch, Vec<f32>) {
+    /// Bends a patch where it is not `hidden` (1); returns it with the share, per pixel, by which it should replace the
+    /// frame.
+    pub(crate) fn apply(&self, patch: &RgbPatch, hidden: &[f32]) -> (RgbPatch, Vec<f32>) {
         let mut out = patch.clone();
         let mut changed = vec![0.0f32; patch.width * patch.height];
         for y in 0..patch.height {
             for x in 0..patch.width {
+                if hidden[y * patch.width + x] >= 1.0 {
+                    continue;
+                }
                 let d = self.at(x, y);
                 let share = ramp(d[0].abs().max(d[1].abs()), VISIBLE);
                 if share > 0.0 {

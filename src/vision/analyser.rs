@@ -59,7 +59,8 @@ impl Analyser {
     /// # Errors
     /// `Model` if a network is missing or cannot be opened.
     pub fn new(models: &ModelSet, runtime: &Runtime, recall: Recall, options: AnalyserOptions) -> Result<Self> {
-        let workers = (0..options.workers.clamp(1, 64)).map(|_| Networks::open(models, runtime)).collect::<Result<_>>()?;
+        let workers =
+            (0..options.workers.clamp(1, 64)).map(|_| Networks::open(models, runtime)).collect::<Result<_>>()?;
         Self::with_networks(workers, recall, options)
     }
 
@@ -71,6 +72,7 @@ impl Analyser {
         let fps = if options.fps.is_finite() { options.fps.clamp(5.0, 240.0) } else { 25.0 };
         let settings = Settings {
             start: if recall == Recall::Max { 0.42 } else { 0.5 },
+            lenient: recall == Recall::Max,
             weak: if recall == Recall::Max { 0.25 } else { 0.3 },
             min_face: options.min_face_px,
             min_landmarks: options.min_landmarks_px,
@@ -152,7 +154,8 @@ impl Analyser {
             jobs.push((frame, cut, index - self.shot_start));
         }
         let (recall, weak) = (self.recall, self.settings.weak);
-        let found = self.pool.map(&jobs, |networks, (frame, _, position)| detect(networks, frame, recall, *position, weak))?;
+        let found =
+            self.pool.map(&jobs, |networks, (frame, _, position)| detect(networks, frame, recall, *position, weak))?;
         for ((frame, cut, _), detections) in jobs.into_iter().zip(found) {
             let looked = detections.is_some();
             let seen = Seen { frame, detections: detections.unwrap_or_default(), cut, looked };

@@ -192,7 +192,12 @@ mod tests {
     #[test]
     fn suppression_keeps_the_best_of_each_face() {
         let kept = suppress(
-            vec![det(0.0, 0.0, 10.0, 0.5), det(1.0, 1.0, 10.0, 0.9), det(50.0, 0.0, 10.0, 0.4), det(f32::NAN, 0.0, 1.0, 1.0)],
+            vec![
+                det(0.0, 0.0, 10.0, 0.5),
+                det(1.0, 1.0, 10.0, 0.9),
+                det(50.0, 0.0, 10.0, 0.4),
+                det(f32::NAN, 0.0, 1.0, 1.0),
+            ],
             0.4,
         );
         assert_eq!(kept.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.4]);

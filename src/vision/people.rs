@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn people_seen_together_are_two_even_if_they_look_alike() {
-        let people = cluster_people(&[track(1, 0, 10, 0.0, 0.5), track(2, 10, 20, 0.0, 0.5), track(3, 30, 40, 0.0, 0.5)]);
+        let people =
+            cluster_people(&[track(1, 0, 10, 0.0, 0.5), track(2, 10, 20, 0.0, 0.5), track(3, 30, 40, 0.0, 0.5)]);
         assert_eq!(people[0].1, people[2].1);
         assert_ne!(people[0].1, people[1].1);
     }

@@ -31,11 +31,8 @@ impl Networks {
         let best = |role| models.best(role).ok_or_else(|| Error::Model(format!("no network for {role}")));
         let first = best(Role::Detector)?;
         let others = models.all().iter().filter(|m| m.entry.role == Role::Detector);
-        let second = others
-            .filter(|m| family(m) != family(first))
-            .map(|m| open_detector(m, runtime))
-            .next()
-            .transpose()?;
+        let second =
+            others.filter(|m| family(m) != family(first)).map(|m| open_detector(m, runtime)).next().transpose()?;
         Ok(Networks {
             detector: open_detector(first, runtime)?,
             second,

@@ -49,8 +49,7 @@ impl Thumbnail {
                 let correlation = product / (self.deviation * other.deviation);
                 // The other picture brought to this one's mean and contrast.
                 let gain = self.deviation / other.deviation;
-                let change =
-                    pairs().map(|(a, b)| (a - self.mean - (b - other.mean) * gain).abs()).sum::<f32>() / n;
+                let change = pairs().map(|(a, b)| (a - self.mean - (b - other.mean) * gain).abs()).sum::<f32>() / n;
                 correlation < ALIKE && change > LEAST_CHANGE
             }
         }

@@ -22,8 +22,11 @@ const RING_FRAMES: usize = 15;
 const RING_BYTES: usize = 96 << 20;
 /// Side of the picture of a window about one face.
 const WINDOW_SIDE: usize = 256;
-/// Side of a window over the face's longer side; grows while the face is lost.
+/// Side of a window over the face's longer side; and of the wider one that is tried next.
 const WINDOW_GROW: f32 = 2.2;
+const WIDER_GROW: f32 = 3.2;
+/// Least overlap of what a window shows with where the face was expected.
+const NEAR: f32 = 0.2;
 /// Least overlap by which a detection belongs to a track.
 const JOIN: f32 = 0.3;
 /// Most samples given out at once.
@@ -40,6 +43,8 @@ const BACK_SKIP: u64 = 2;
 pub(super) struct Settings {
     /// Score at which a single detection starts a published track.
     pub start: f32,
+    /// Whether little evidence is enough.
+    pub lenient: bool,
     /// Score that continues one.
     pub weak: f32,
     /// Smallest face (box height in pixels).
@@ -168,19 +173,12 @@ impl Tracker {
 
     /// Looks for the faces of tracks without detection near where they are expected.
     fn search(&self, pool: &mut Pool, frame: &Arc<RawFrame>, sights: &mut [Option<Detection>]) -> Result<()> {
-        let now = frame.index.0;
         let lost: Vec<usize> = (0..sights.len()).filter(|&t| sights[t].is_none()).collect();
-        let places: Vec<Rect<InFrame>> = lost.iter().map(|&t| self.live[t].expected(now)).collect();
-        let found = self.look_around(pool, frame, &places)?;
-        for ((t, place), candidates) in lost.into_iter().zip(places).zip(found) {
-            let track = &self.live[t];
-            let free = candidates.into_iter().filter(|d| {
-                d.rect.height() >= self.settings.min_face
-                    && !sights.iter().flatten().any(|s| s.rect.iou(&d.rect) > 0.4)
-                    && follows(track, &frame.frame, &d.rect, now)
-            });
-            let near = free.map(|d| (d.rect.iou(&place).max(d.rect.iou(&track.last.rect)), d)).filter(|p| p.0 > 0.2);
-            sights[t] = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|p| p.1);
+        let (settings, live) = (self.settings, &self.live);
+        let found = pool.map(&lost, |networks, &t| search_one(networks, frame, &live[t], &settings))?;
+        for (t, candidates) in lost.into_iter().zip(found) {
+            let free = |d: &Detection| !sights.iter().flatten().any(|s| s.rect.iou(&d.rect) > 0.4);
+            sights[t] = candidates.into_iter().find(free);
         }
         Ok(())
     }
@@ -194,9 +192,8 @@ impl Tracker {
     /// Tracks that lost their face to somebody who looks different at the same place: they end here.
     fn displaced(&self, frame: &Arc<RawFrame>, free: &[Detection], sights: &[Option<Detection>]) -> Vec<bool> {
         let now = frame.index.0;
-        let taken = |t: &Track| {
-            free.iter().any(|d| d.rect.iou(&t.last.rect) > 0.5 && !follows(t, &frame.frame, &d.rect, now))
-        };
+        let taken =
+            |t: &Track| free.iter().any(|d| d.rect.iou(&t.last.rect) > 0.5 && !follows(t, &frame.frame, &d.rect, now));
         self.live.iter().zip(sights).map(|(t, s)| s.is_none() && taken(t)).collect()
     }
 
@@ -216,7 +213,8 @@ impl Tracker {
         let seen = pool.map(&jobs, |networks, (track, detection)| {
             observe(networks, frame, track, detection.as_ref(), &settings)
         })?;
-        let held: Vec<Rect<InFrame>> = seen.iter().flatten().filter(|s| s.detection.is_some()).map(|s| s.rect).collect();
+        let held: Vec<Rect<InFrame>> =
+            seen.iter().flatten().filter(|s| s.detection.is_some()).map(|s| s.rect).collect();
         let mut seen = seen.into_iter();
         let now = frame.index.0;
         for (mut track, ended) in tracks.into_iter().zip(ended) {
@@ -241,10 +239,15 @@ impl Tracker {
     }
 
     /// Starts tracks for detections that nobody took.
-    fn begin(&mut self, pool: &mut Pool, frame: &Arc<RawFrame>, free: &[Detection], ghosts: &[Rect<InFrame>]) -> Result<()> {
+    fn begin(
+        &mut self,
+        pool: &mut Pool,
+        frame: &Arc<RawFrame>,
+        free: &[Detection],
+        ghosts: &[Rect<InFrame>],
+    ) -> Result<()> {
         let now = frame.index.0;
-        let held: Vec<Rect<InFrame>> =
-            self.live.iter().filter(|t| t.last.index == now).map(|t| t.last.rect).collect();
+        let held: Vec<Rect<InFrame>> = self.live.iter().filter(|t| t.last.index == now).map(|t| t.last.rect).collect();
         let born: Vec<Detection> =
             free.iter().filter(|d| !held.iter().any(|h| same_face(h, &d.rect))).copied().collect();
         if self.live.len() + born.len() > MAX_LIVE {
@@ -269,9 +272,9 @@ impl Tracker {
 
     /// Asks the second detector about tracks that are not sure, a few times in their life.
     fn confirm(&mut self, pool: &mut Pool, frame: &Arc<RawFrame>) -> Result<()> {
-        const WHEN: [u32; 5] = [1, 3, 8, 20, 60];
+        const WHEN: [u32; 4] = [1, 5, 20, 60];
         let now = frame.index.0;
-        let due: Vec<usize> = (0..self.live.len())
+        let mut due: Vec<usize> = (0..self.live.len())
             .filter(|&t| {
                 let track = &self.live[t];
                 let turn = WHEN.get(track.tried as usize).is_some_and(|w| track.detected >= *w);
@@ -279,6 +282,9 @@ impl Tracker {
                 worth && track.last.index == now && track.last.detection.is_some() && !track.confirmed()
             })
             .collect();
+        // It costs five times a look of the first detector: new tracks go first, the others wait for a free frame.
+        due.sort_by_key(|&t| self.live[t].tried);
+        due.truncate(2);
         let rects: Vec<Rect<InFrame>> = due.iter().map(|&t| self.live[t].last.rect).collect();
         let agreed = pool.map(&rects, |networks, rect| agrees(networks, &frame.frame, rect))?;
         for (t, agreed) in due.into_iter().zip(agreed) {
@@ -316,7 +322,7 @@ impl Tracker {
     /// Publishes tracks that have become believable: follows them back and gives them a number.
     fn publish(&mut self, pool: &mut Pool, emit: Emit) -> Result<()> {
         for t in 0..self.live.len() {
-            if self.live[t].id.is_some() || !self.live[t].believable(self.settings.start) {
+            if self.live[t].id.is_some() || !self.live[t].believable(self.settings.start, self.settings.lenient) {
                 continue;
             }
             let met = self.follow_back(pool, t)?;
@@ -344,8 +350,13 @@ impl Tracker {
             landmarks: start.landmarks.clone(),
             quality: start.quality,
         };
-        let frames: Vec<Arc<RawFrame>> =
-            self.ring.iter().rev().filter(|f| f.index.0 < next.index && f.index.0 >= self.shot_start).cloned().collect();
+        let frames: Vec<Arc<RawFrame>> = self
+            .ring
+            .iter()
+            .rev()
+            .filter(|f| f.index.0 < next.index && f.index.0 >= self.shot_start)
+            .cloned()
+            .collect();
         let settings = self.settings;
         for frame in frames {
             let at = frame.index.0;
@@ -431,15 +442,16 @@ fn appearance(frame: &Frame, rect: &Rect<InFrame>) -> Vec<f32> {
     if inside.is_valid() { luma_grid(frame, &inside, 16, 16) } else { Vec::new() }
 }
 
-/// Whether what is at `rect` looks like the track's face in the frame before; a sudden change is somebody else.
+/// Whether what is at `rect` can be the track's face of the frame before; a picture turned inside out is somebody else.
+///
+/// Faces resemble each other at this resolution, and a shaken camera changes one face a lot: this finds only cuts to
+/// another face at the same place that the thumbnails missed.
 fn follows(track: &Track, frame: &Frame, rect: &Rect<InFrame>, now: u64) -> bool {
     let Some((index, old)) = &track.look else { return true };
-    if now - index > 2 {
+    if now - index > 2 || rect.width() < 24.0 {
         return true;
     }
-    let new = appearance(frame, rect);
-    let least = if rect.width() >= 24.0 { 0.5 } else { 0.2 };
-    correlation(old, &new).is_none_or(|c| c > least)
+    correlation(old, &appearance(frame, rect)).is_none_or(|c| c > 0.15)
 }
 
 /// Pearson's correlation; `None` where it says nothing (flat or unequal).
@@ -463,6 +475,30 @@ fn window(networks: &mut Networks, frame: &Frame, place: &Rect<InFrame>, thresho
         Some(look) => networks.detector.detect(frame, &look),
         None => Ok(Vec::new()),
     }
+}
+
+/// Detections that may be a lost track's face, nearest first: in a window where it is expected, else in a wider one.
+fn search_one(networks: &mut Networks, frame: &RawFrame, track: &Track, settings: &Settings) -> Result<Vec<Detection>> {
+    let place = track.expected(frame.index.0);
+    for (grow, side) in [(WINDOW_GROW, WINDOW_SIDE), (WIDER_GROW, WINDOW_SIDE + 64)] {
+        // Only tracks that were given out are worth the second look.
+        if grow > WINDOW_GROW && track.id.is_none() {
+            break;
+        }
+        let Some(look) = Look::around(&frame.frame, &place, grow, side, settings.weak) else { break };
+        let near = |d: &Detection| d.rect.iou(&place).max(d.rect.iou(&track.last.rect));
+        let mut found = networks.detector.detect(&frame.frame, &look)?;
+        found.retain(|d| {
+            near(d) > NEAR
+                && d.rect.height() >= settings.min_face
+                && follows(track, &frame.frame, &d.rect, frame.index.0)
+        });
+        if !found.is_empty() {
+            found.sort_by(|a, b| near(b).total_cmp(&near(a)));
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Whether the second detector sees a face at `rect`; false without one.

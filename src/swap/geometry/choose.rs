@@ -39,6 +39,8 @@ const POSE_UNIT: f32 = 8.0 * std::f32::consts::PI / 180.0;
 /// Lid and mouth aperture differences, in face widths, that cost 1.
 const LID_UNIT: f32 = 0.006;
 const MOUTH_UNIT: f32 = 0.02;
+/// A wide-open mouth may be shown by a less open one with the right corners: share of the opening added to the unit.
+const MOUTH_SHARE: f32 = 0.35;
 /// Seconds over which exemplars cross-fade.
 const FADE_SECS: f64 = 0.04;
 /// Weights below this are dropped.
@@ -116,7 +118,7 @@ fn costs(mesh: &Mesh, double: &Double, run: &[Wanted], region: Region) -> Vec<Ve
                 let pose = (pose_distance(&f.pose, (e.yaw, e.pitch)) / POSE_UNIT).powi(2);
                 let aperture = match region {
                     Region::Base => 0.0,
-                    Region::Mouth => ((mouth - e.mouth_opening) / MOUTH_UNIT).powi(2),
+                    Region::Mouth => ((mouth - e.mouth_opening) / (MOUTH_UNIT + MOUTH_SHARE * mouth)).powi(2),
                     Region::Eyes => ((lids - e.lid_aperture) / LID_UNIT).powi(2),
                 };
                 w.shape * shape_cost(&f.shape, &e.shape, &which) + w.pose * pose + w.aperture * aperture

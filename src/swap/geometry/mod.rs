@@ -9,6 +9,7 @@ mod smooth;
 
 pub use choose::{Mix, Region};
 pub use motion::{FaceMotion, plan_motion};
+pub(crate) use neutral::canonical;
 pub use neutral::{Neutral, estimate_neutral};
 pub use similarity::{Pose, Similarity};
 

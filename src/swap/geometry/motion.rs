@@ -9,6 +9,8 @@ use super::smooth::zero_phase;
 
 /// A rigid misfit above this, in face widths, is no face: the frame gets no motion.
 const MAX_RESIDUAL: f32 = 0.25;
+/// How much faster than the rest of the face lids and inner lips are followed.
+const QUICK: f32 = 2.5;
 
 /// What the renderer knows of the subject in one frame: geometry alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,8 @@ pub struct FaceMotion {
     pub fit_residual: f32,
     /// Atlas places of the vertices of the eye openings.
     pub(crate) eyeball_uv: Vec<(usize, [f32; 2])>,
+    /// Lid aperture relative to the double at rest.
+    pub(crate) lid_share: f32,
 }
 
 impl FaceMotion {
@@ -42,7 +46,7 @@ impl FaceMotion {
     pub fn is_sound(&self) -> bool {
         let meshes = [&self.subject, &self.target];
         meshes.iter().all(|m| m.len() == VERTICES && m.iter().flatten().all(|v| v.is_finite() && v.abs() < 1.0e6))
-            && [self.scale, self.yaw, self.pitch, self.roll].iter().all(|v| v.is_finite())
+            && [self.scale, self.yaw, self.pitch, self.roll, self.lid_share].iter().all(|v| v.is_finite())
             && self.mixes.iter().all(|m| !m.is_empty() && m.iter().all(|x| x.1.is_finite()))
             && self.eyeball_uv.iter().all(|(v, uv)| *v < VERTICES && uv.iter().all(|c| c.is_finite()))
     }
@@ -103,7 +107,7 @@ fn plan_run(
         let mut widths: Vec<f32> = run.iter().map(|f| distance(f[234], f[454])).collect();
         super::super::filter::median(&mut widths)
     };
-    zero_phase(&mut run, fps, width);
+    zero_phase(&mut run, fps, width, &haste(mesh));
     let fitted: Vec<Option<Canonical>> = run.iter().map(|f| canonical(mesh, f)).collect();
     let wanted: Vec<Wanted> = fitted
         .iter()
@@ -118,6 +122,14 @@ fn plan_run(
     let mixes = choose(mesh, double, &wanted, fps);
     let parts = run.into_iter().zip(fitted).zip(wanted).zip(mixes);
     parts.map(|(((subject, c), w), m)| c.map(|c| assemble(mesh, double, subject, &c, &w, m))).collect()
+}
+
+/// Cut-off multiplier of each vertex: lids and inner lips move fast and briefly.
+fn haste(mesh: &Mesh) -> Vec<f32> {
+    let mut out = vec![1.0; VERTICES];
+    let quick = mesh.eyes.iter().flat_map(|e| &e.ring).chain(&mesh.lips_inner);
+    quick.for_each(|&v| out[v] = QUICK);
+    out
 }
 
 fn assemble(
@@ -140,6 +152,7 @@ fn assemble(
         scale: c.fit.scale as f32,
         fit_residual: c.residual,
         eyeball_uv: eyeball_uv(mesh, double.shape(), &wanted.shape),
+        lid_share: mesh.lid_aperture(&wanted.shape) / mesh.lid_aperture(double.shape()).max(1e-3),
     }
 }
 

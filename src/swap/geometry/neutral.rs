@@ -1,7 +1,8 @@
 //! A person's resting face, estimated from whatever frames there are.
 
 use super::super::filter::median;
-use super::super::mesh::{Mesh, VERTICES, vertices_of};
+use super::super::maps::ramp;
+use super::super::mesh::{Mesh, VERTICES, distance, vertices_of};
 use super::similarity::Similarity;
 
 /// A resting face in canonical space.
@@ -17,6 +18,13 @@ pub struct Neutral {
 const DEFAULT_LID_FLOOR: f32 = 0.35;
 /// A lid ratio below this is a blink.
 const BLINK: f32 = 0.65;
+/// Added to the smallest aperture seen: smoothing takes the depth off short blinks.
+const FLOOR_MARGIN: f32 = 0.12;
+/// Openings in face widths, and widths relative to the average mouth, between which a mouth stops being at rest.
+const OPEN_MOUTH: (f32, f32) = (0.01, 0.04);
+const WIDE_MOUTH: (f32, f32) = (1.10, 1.28);
+/// Vertex between the nostrils, which holds the average mouth in place.
+const NOSE_BASE: usize = 2;
 /// More frames add nothing; the caller may give more, they are thinned.
 const MAX_SAMPLES: usize = 2000;
 
@@ -73,8 +81,24 @@ pub fn estimate_neutral(mesh: &Mesh, faces: &[Vec<[f32; 3]>]) -> Option<Neutral>
         .collect::<Vec<[f32; 3]>>();
     let rest = mesh.lid_aperture(&shape).max(1e-3);
     let deepest = percentile(&lids, 0.004) / rest;
-    let lid_floor = if deepest < BLINK { (deepest + 0.05).min(0.6) } else { DEFAULT_LID_FLOOR };
-    Some(Neutral { shape, lid_floor })
+    let lid_floor = if deepest < BLINK { (deepest + FLOOR_MARGIN).min(0.6) } else { DEFAULT_LID_FLOOR };
+    Some(Neutral { shape: calmed_mouth(mesh, shape), lid_floor })
+}
+
+/// Somebody who smiles or talks in every frame has no resting mouth: the more open or the wider than usual the
+/// estimate is, the more the average mouth takes its place, so that the smile counts as expression.
+fn calmed_mouth(mesh: &Mesh, mut shape: Vec<[f32; 3]>) -> Vec<[f32; 3]> {
+    let width = |s: &[[f32; 3]]| distance(s[61], s[291]);
+    let open = ramp(mesh.mouth_opening(&shape), OPEN_MOUTH);
+    let wide = ramp(width(&shape) / width(&mesh.positions).max(1e-3), WIDE_MOUTH);
+    let share = open.max(wide);
+    let offset: [f32; 3] = std::array::from_fn(|k| shape[NOSE_BASE][k] - mesh.positions[NOSE_BASE][k]);
+    for (v, p) in shape.iter_mut().enumerate() {
+        let [u, w] = mesh.uv[v];
+        let near = (share * mesh.maps.regions.sample(u, w)[1]).min(1.0);
+        (0..3).for_each(|k| p[k] += near * (mesh.positions[v][k] + offset[k] - p[k]));
+    }
+    shape
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ const BETA: f32 = 12.0;
 const SPEED_CUTOFF_HZ: f32 = 1.0;
 
 /// Smooths a run of consecutive meshes in place: a One-Euro filter forwards and one backwards, averaged, so that
-/// nothing lags. `width` is the face width in the points' unit.
+/// nothing lags. `width` is the face width in the points' unit; `haste` multiplies each vertex' cut-off.
 ///
 /// Casiez, Roussel, Vogel, *1 € Filter*, CHI 2012, with the speed taken per point in face widths a second.
-pub(crate) fn zero_phase(run: &mut [Vec<[f32; 3]>], fps: f64, width: f32) {
+pub(crate) fn zero_phase(run: &mut [Vec<[f32; 3]>], fps: f64, width: f32, haste: &[f32]) {
     if run.len() < 3 {
         return;
     }
-    let forward = pass(run.iter(), run.len(), fps, width);
-    let mut backward = pass(run.iter().rev(), run.len(), fps, width);
+    let forward = pass(run.iter(), run.len(), fps, width, haste);
+    let mut backward = pass(run.iter().rev(), run.len(), fps, width, haste);
     backward.reverse();
     for ((out, f), b) in run.iter_mut().zip(&forward).zip(&backward) {
         for ((o, f), b) in out.iter_mut().zip(f).zip(b) {
@@ -30,6 +30,7 @@ fn pass<'a>(
     len: usize,
     fps: f64,
     width: f32,
+    haste: &[f32],
 ) -> Vec<Vec<[f32; 3]>> {
     let tau = std::f32::consts::TAU;
     let rate = (fps as f32).clamp(1.0, 1000.0);
@@ -47,13 +48,13 @@ fn pass<'a>(
         let next = frame
             .iter()
             .zip(last)
-            .zip(&mut speed)
-            .map(|((p, l), v)| {
+            .zip(speed.iter_mut().zip(haste))
+            .map(|((p, l), (v, haste))| {
                 for k in 0..3 {
                     v[k] += speed_share * ((p[k] - l[k]) * rate / width - v[k]);
                 }
                 let norm = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
-                let a = share(MIN_CUTOFF_HZ + BETA * norm);
+                let a = share(haste * (MIN_CUTOFF_HZ + BETA * norm));
                 std::array::from_fn(|k| l[k] + a * (p[k] - l[k]))
             })
             .collect();
@@ -90,7 +91,7 @@ mod tests {
     fn a_slow_wave_keeps_its_phase() {
         let wave = |t: f32| 100.0 + 20.0 * (t * 0.2).sin();
         let mut run = line(200, wave);
-        zero_phase(&mut run, 25.0, 100.0);
+        zero_phase(&mut run, 25.0, 100.0, &[1.0]);
         // correlation with shifted truth peaks at shift 0
         let score = |shift: isize| -> f32 {
             (40..160).map(|i| (run[i][0][0] - 100.0) * (wave((i as isize + shift) as f32) - 100.0)).sum()
@@ -102,11 +103,11 @@ mod tests {
     fn jitter_shrinks_and_constants_stay() {
         let noise = |t: f32| 50.0 + if t as i32 % 2 == 0 { 0.5 } else { -0.5 };
         let mut run = line(100, noise);
-        zero_phase(&mut run, 25.0, 100.0);
+        zero_phase(&mut run, 25.0, 100.0, &[1.0]);
         let rough: f32 = run.windows(2).map(|w| (w[1][0][0] - w[0][0][0]).abs()).sum::<f32>() / 99.0;
         assert!(rough < 0.5, "{rough}");
         let mut flat = line(10, |_| 7.0);
-        zero_phase(&mut flat, 25.0, 100.0);
+        zero_phase(&mut flat, 25.0, 100.0, &[1.0]);
         assert!(flat.iter().all(|f| (f[0][0] - 7.0).abs() < 1e-5));
     }
 }

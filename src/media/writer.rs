@@ -1,0 +1,626 @@
+//! Encodes and multiplexes cleared pictures and cleared sound, and nothing else.
+
+use super::convert::{Converter, raw_color};
+use super::ffi::{
+    AvError, AvFrame, Encoder, Output, Packet, Resampler, SampleFmt, SoundShape, Step, VideoShape, rescale,
+};
+use super::preset::{
+    AudioChoice, Container, EncoderOverrides, Preset, VideoChoice, audio_choice, audio_encoders, converted_color,
+    find_container, video_choice, video_encoders,
+};
+use super::probe::{AudioInfo, VideoInfo};
+use super::scrub::{self, Coding};
+use super::sound;
+use crate::treat::ClearedFrame;
+use crate::voice::ClearedAudio;
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+/// Samples per block for encoders that take any number.
+const ANY_BLOCK: usize = 4096;
+/// Time stamps kept behind the newest coded picture; more than any encoder looks back.
+const KEPT_TIMES: usize = 512;
+/// A film that starts later than this is moved to zero: players would show nothing until then. Smaller offsets are
+/// part of how streams are aligned and stay.
+const LATE_START_SECS: f64 = 0.25;
+
+/// What to write and how.
+#[derive(Debug, Clone)]
+pub struct OutputSpec {
+    /// The part file to write.
+    pub path: PathBuf,
+    /// Extension of the final file, which decides the container.
+    pub container_ext: String,
+    /// What the output is for.
+    pub preset: Preset,
+    /// The film as read.
+    pub video: VideoInfo,
+    /// The sound streams that will be written, in this order.
+    pub audio: Vec<AudioInfo>,
+    /// Encoder threads, 1..=64.
+    pub threads: usize,
+    /// Settings that replace the preset's own.
+    pub overrides: EncoderOverrides,
+}
+
+/// Times of pictures by their number.
+#[derive(Default)]
+struct Times {
+    first: i64,
+    list: VecDeque<(i64, i64)>,
+}
+
+impl Times {
+    fn push(&mut self, pts: i64, duration: i64) {
+        self.list.push_back((pts, duration));
+    }
+
+    /// Time and duration of picture `n`; numbers before the first go back in steps of `step`.
+    fn at(&self, n: i64, step: i64) -> (i64, i64) {
+        let k = n - self.first;
+        match usize::try_from(k) {
+            Ok(k) => self.list.get(k).or(self.list.back()).copied().unwrap_or((0, step)),
+            Err(_) => {
+                let start = self.list.front().map_or(0, |t| t.0);
+                (start.saturating_add(k.saturating_mul(step)), step)
+            }
+        }
+    }
+
+    fn forget_before(&mut self, n: i64) {
+        while self.first + (KEPT_TIMES as i64) < n && self.list.len() > 1 {
+            self.list.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+struct VideoLane {
+    encoder: Encoder,
+    converter: Converter,
+    stream: usize,
+    coding: Coding,
+    time_base: (i64, i64),
+    out_base: (i64, i64),
+    shift: i64,
+    step: i64,
+    times: Times,
+    count: i64,
+    last_dts: Option<i64>,
+}
+
+struct AudioLane {
+    encoder: Encoder,
+    stream: usize,
+    coding: Coding,
+    format: SampleFmt,
+    channels: usize,
+    rate: i64,
+    out_base: (i64, i64),
+    resampler: Option<Resampler>,
+    expected: u64,
+    skip: usize,
+    buffer: Vec<Vec<f32>>,
+    block: usize,
+    next_pts: i64,
+    pts_offset: i64,
+    last_dts: Option<i64>,
+}
+
+/// Writes one film.
+///
+/// Pictures must come in presentation order, sound per stream in order. Pictures and sound may be given in any
+/// interleaving, but what runs more than about ten seconds ahead is held in memory or stored out of order, so keep
+/// them together. Dropping a writer without [`Writer::finish`] leaves an unusable part file.
+pub struct Writer {
+    output: Output,
+    path: PathBuf,
+    muxer: &'static str,
+    video: VideoLane,
+    audio: Vec<AudioLane>,
+    packet: Packet,
+    notes: Vec<String>,
+    shift_secs: f64,
+}
+
+fn write_error(path: &Path, e: AvError) -> Error {
+    if e.is_disk_full() {
+        Error::Output(format!("the disk is full; free some space or write elsewhere: {}", path.display()))
+    } else {
+        Error::Output(format!("the output cannot be written ({}): {}", e.text(), path.display()))
+    }
+}
+
+fn encode_error(e: AvError) -> Error {
+    Error::Output(format!("the encoder failed: {}; try another preset or output extension", e.text()))
+}
+
+impl Writer {
+    /// Chooses codecs, opens the encoders and creates the part file.
+    ///
+    /// # Errors
+    /// `Usage` if the container cannot hold what is asked, `Unsupported` if no encoder takes the pictures or the
+    /// sound, `Io` or `Output` if the file cannot be created.
+    pub fn create(spec: &OutputSpec) -> Result<Self> {
+        super::init();
+        let container = find_container(spec.preset, &spec.container_ext)?;
+        if !spec.audio.is_empty() && container.audio.is_empty() {
+            return Err(Error::Usage(format!(
+                ".{} cannot hold sound; name the output .mkv or .mp4, or drop the sound",
+                spec.container_ext
+            )));
+        }
+        let file = private_file(&spec.path)?;
+        drop(file);
+        let muxer = if container.muxer == "vob" { program_stream(&spec.video, container) } else { container.muxer };
+        let mut output = Output::create(&spec.path, muxer).map_err(|e| write_error(&spec.path, e))?;
+        let global = output.wants_global_headers();
+        let mut notes = Vec::new();
+        let earliest = earliest_start(spec);
+        let shift_secs = match earliest {
+            _ if container.from_zero => spec.video.time_base.seconds(spec.video.start),
+            late if late >= LATE_START_SECS => late,
+            _ => 0.0,
+        };
+        let mut video = open_video(spec, container, global, &mut notes)?;
+        let base = stream_base(spec, container);
+        let stream = output.add(&video.0.encoder, base, video.1.tag).map_err(|e| write_error(&spec.path, e))?;
+        video.0.stream = stream;
+        video.0.shift = spec.video.time_base.tick(shift_secs).0;
+        let hdr = spec.video.hdr;
+        let sides = [(true, hdr.mastering.map(|m| m.to_bytes())), (false, hdr.light.map(|l| l.to_bytes()))];
+        for (mastering, data) in sides {
+            if let Some(data) = data.filter(|_| container.muxer != "avi") {
+                output.add_hdr(stream, mastering, &data).map_err(|e| write_error(&spec.path, e))?;
+            }
+        }
+        let mut audio = Vec::new();
+        for info in &spec.audio {
+            let mut lane = open_audio(spec, info, container, global, shift_secs, &mut notes)?;
+            let rate = lane.rate.clamp(1, i64::from(u32::MAX)) as u32;
+            lane.stream = output.add(&lane.encoder, (1, rate), None).map_err(|e| write_error(&spec.path, e))?;
+            audio.push(lane);
+        }
+        output.header(mux_options(muxer)).map_err(|e| write_error(&spec.path, e))?;
+        let wide = |t: (i32, i32)| (i64::from(t.0), i64::from(t.1));
+        video.0.out_base = wide(output.time_base(stream));
+        for lane in &mut audio {
+            lane.out_base = wide(output.time_base(lane.stream));
+        }
+        let packet = Packet::new().map_err(encode_error)?;
+        Ok(Writer { output, path: spec.path.clone(), muxer, video: video.0, audio, packet, notes, shift_secs })
+    }
+
+    /// Codecs that were chosen, and what had to be changed, as "h264 yuv420p + aac; note: …".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.notes.join("; ")
+    }
+
+    /// Seconds that all time stamps were moved back, because the film started late or the container counts from zero;
+    /// usually 0.
+    #[must_use]
+    pub fn time_shift_secs(&self) -> f64 {
+        self.shift_secs
+    }
+
+    /// Encodes the next picture.
+    ///
+    /// # Errors
+    /// `Output` if the encoder or the disk fails, or the pictures are out of order.
+    pub fn write_video(&mut self, cleared: &ClearedFrame) -> Result<()> {
+        let lane = &mut self.video;
+        let pts = cleared.pts().0;
+        if lane.times.list.back().is_some_and(|last| pts <= last.0) {
+            return Err(Error::Output("pictures reached the writer out of order".into()));
+        }
+        let picture = lane.converter.picture(cleared.frame(), lane.count)?;
+        lane.times.push(pts, cleared.duration().filter(|d| *d > 0).unwrap_or(lane.step));
+        lane.count += 1;
+        lane.encoder.send(Some(&picture)).map_err(encode_error)?;
+        self.drain_video()
+    }
+
+    fn drain_video(&mut self) -> Result<()> {
+        let lane = &mut self.video;
+        while lane.encoder.receive(&mut self.packet).map_err(encode_error)? == Step::Ready {
+            let number = self.packet.pts().unwrap_or(lane.count - 1);
+            let behind = self.packet.dts().unwrap_or(number).min(number);
+            let (pts, duration) = lane.times.at(number, lane.step);
+            let (dts, _) = lane.times.at(behind, lane.step);
+            let out = |t: i64| rescale(t.saturating_sub(lane.shift), lane.time_base, lane.out_base);
+            let (pts, dts) = rising(out(pts), out(dts), &mut lane.last_dts);
+            let duration = rescale(duration, lane.time_base, lane.out_base).max(1);
+            lane.times.forget_before(behind);
+            if let Some(clean) = scrub::clean(lane.coding, self.packet.data()) {
+                self.packet.replace(&clean).map_err(encode_error)?;
+            }
+            self.packet.place(lane.stream, pts, dts, duration);
+            self.output.write(&mut self.packet).map_err(|e| write_error(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Encodes the next samples of the sound stream `stream` (its place in [`OutputSpec::audio`]).
+    ///
+    /// # Errors
+    /// `Output` if the encoder or the disk fails, or the samples overlap what was written.
+    pub fn write_audio(&mut self, stream: usize, cleared: &ClearedAudio) -> Result<()> {
+        let lane =
+            self.audio.get_mut(stream).ok_or_else(|| Error::Output("no such sound stream in the output".into()))?;
+        if cleared.channels().len() != lane.channels || cleared.start() < lane.expected {
+            return Err(Error::Output("sound reached the writer out of order or with other channels".into()));
+        }
+        let mut gap = cleared.start() - lane.expected;
+        lane.expected = cleared.start().saturating_add(cleared.len() as u64);
+        while gap > 0 {
+            let n = gap.min(ANY_BLOCK as u64);
+            gap -= n;
+            self.audio[stream].push(&vec![vec![0.0; n as usize]; cleared.channels().len()])?;
+            self.encode_audio(stream, false)?;
+        }
+        self.audio[stream].push(cleared.channels())?;
+        self.encode_audio(stream, false)
+    }
+
+    fn encode_audio(&mut self, stream: usize, last: bool) -> Result<()> {
+        while let Some(block) = self.audio[stream].take_block(last)? {
+            self.audio[stream].encoder.send(Some(&block)).map_err(encode_error)?;
+            self.drain_audio(stream)?;
+        }
+        Ok(())
+    }
+
+    fn drain_audio(&mut self, stream: usize) -> Result<()> {
+        let lane = &mut self.audio[stream];
+        while lane.encoder.receive(&mut self.packet).map_err(encode_error)? == Step::Ready {
+            let base = (1, lane.rate);
+            let pts = self.packet.pts().unwrap_or(lane.next_pts).saturating_add(lane.pts_offset);
+            let pts = rescale(pts, base, lane.out_base);
+            let (pts, dts) = rising(pts, pts, &mut lane.last_dts);
+            let duration = rescale(self.packet.duration(), base, lane.out_base);
+            if let Some(clean) = scrub::clean(lane.coding, self.packet.data()) {
+                self.packet.replace(&clean).map_err(encode_error)?;
+            }
+            self.packet.place(lane.stream, pts, dts, duration);
+            self.output.write(&mut self.packet).map_err(|e| write_error(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Drains the encoders, completes the file and makes sure that it is on the disk.
+    ///
+    /// # Errors
+    /// `Output` or `Io` if the disk fails; the part file is then unusable.
+    pub fn finish(mut self) -> Result<()> {
+        self.video.encoder.send(None).map_err(encode_error)?;
+        self.drain_video()?;
+        for stream in 0..self.audio.len() {
+            self.audio[stream].drain_resampler()?;
+            self.encode_audio(stream, true)?;
+            self.audio[stream].encoder.send(None).map_err(encode_error)?;
+            self.drain_audio(stream)?;
+        }
+        let Writer { output, path, muxer, .. } = self;
+        output.finish().map_err(|e| write_error(&path, e))?;
+        scrub::clean_file(&path, muxer).map_err(|e| Error::io("cannot complete the output", &path, e))?;
+        let file = std::fs::OpenOptions::new().append(true).open(&path);
+        file.and_then(|f| f.sync_all()).map_err(|e| Error::io("cannot store the output", &path, e))
+    }
+}
+
+/// Makes decoding times strictly rise and presentation not come before decoding.
+fn rising(pts: i64, dts: i64, last: &mut Option<i64>) -> (i64, i64) {
+    let dts = last.map_or(dts, |l| dts.max(l.saturating_add(1)));
+    *last = Some(dts);
+    (pts.max(dts), dts)
+}
+
+/// Creates the part file, readable by its owner only.
+fn private_file(path: &Path) -> Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    open.map_err(|e| Error::io("cannot create the output; choose a folder that you can write to", path, e))
+}
+
+/// MPEG-1 video goes into an MPEG-1 system stream, all else into an MPEG-2 programme stream.
+fn program_stream(video: &VideoInfo, container: &Container) -> &'static str {
+    if video_encoders(Preset::Match, video, container).first() == Some(&"mpeg1video") { "mpeg" } else { "vob" }
+}
+
+fn earliest_start(spec: &OutputSpec) -> f64 {
+    let video = spec.video.time_base.seconds(spec.video.start);
+    spec.audio.iter().map(|a| a.start_secs).fold(video, f64::min)
+}
+
+/// Multiplexer settings that keep everything but the streams out.
+fn mux_options(muxer: &str) -> &'static [(&'static str, &'static str)] {
+    match muxer {
+        "mp4" | "mov" => &[("movflags", "+faststart+write_colr"), ("write_tmcd", "0"), ("empty_hdlr_name", "1")],
+        "matroska" | "webm" => &[("write_crc32", "0")],
+        "mpegts" => &[("mpegts_flags", "+resend_headers")],
+        _ => &[],
+    }
+}
+
+/// Unit of the time stamps that the container is asked to use.
+fn stream_base(spec: &OutputSpec, container: &Container) -> (u32, u32) {
+    let tb = spec.video.time_base;
+    if container.numbered {
+        let (num, den) = numbered_rate(&spec.video);
+        return (den, num);
+    }
+    if tb.den.get() > 1 << 30 || tb.num.get() > 1 << 30 { (1, 90_000) } else { (tb.num.get(), tb.den.get()) }
+}
+
+/// Pictures per second of containers that only number them: the rate that has a tick at every picture.
+fn numbered_rate(v: &VideoInfo) -> (u32, u32) {
+    let fps = |r: (u32, u32)| f64::from(r.0) / f64::from(r.1.max(1));
+    if fps(v.base_frame_rate) <= 240.0 { v.base_frame_rate } else { v.frame_rate }
+}
+
+/// A frame rate that the encoder can express.
+fn encoder_rate(encoder: &str, v: &VideoInfo, container: &Container) -> (i32, i32) {
+    let (num, den) = if container.numbered { numbered_rate(v) } else { v.frame_rate };
+    let fps = f64::from(num) / f64::from(den.max(1));
+    if matches!(encoder, "mpeg1video" | "mpeg2video") {
+        const RATES: [(i32, i32); 8] =
+            [(24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60_000, 1001), (60, 1)];
+        let off = |r: &(i32, i32)| (f64::from(r.0) / f64::from(r.1) - fps).abs();
+        return RATES.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or((25, 1));
+    }
+    if num <= 65_535 && den <= 65_535 {
+        (num as i32, den as i32)
+    } else if fps < 60.0 {
+        ((fps * 1000.0).round().max(1.0) as i32, 1000)
+    } else {
+        (fps.round() as i32, 1)
+    }
+}
+
+fn open_video(
+    spec: &OutputSpec,
+    container: &Container,
+    global: bool,
+    notes: &mut Vec<String>,
+) -> Result<(VideoLane, VideoChoice)> {
+    let v = &spec.video;
+    let names = video_encoders(spec.preset, v, container);
+    let mut reasons = Vec::new();
+    for name in &names {
+        let choice = video_choice(name, spec.preset, v, container, spec.threads, &spec.overrides);
+        let Some(choice) = choice else { continue };
+        let color = converted_color(v, choice.format);
+        let desc = choice.format.describe();
+        let halved = desc.as_ref().map_or((false, false), |d| (d.log2_chroma_w > 0, d.log2_chroma_h > 0));
+        let even = |n: usize, wanted: bool| {
+            if wanted && matches!(*name, "libx264" | "libx265" | "dnxhd") { n + n % 2 } else { n }
+        };
+        let padded = (even(v.width, halved.0), even(v.height, halved.1));
+        let rate = encoder_rate(name, v, container);
+        let shape = VideoShape {
+            width: padded.0,
+            height: padded.1,
+            format: choice.format,
+            color: raw_color(&color),
+            sample_aspect: v.sample_aspect,
+            frame_rate: rate,
+            field_order: if v.interlaced { if v.top_field_first { 2 } else { 3 } } else { 1 },
+        };
+        let encoder = match Encoder::video(name, &shape, global, &choice.options) {
+            Ok(encoder) => encoder,
+            Err(e) => {
+                reasons.push(format!("{name}: {}", e.text()));
+                continue;
+            }
+        };
+        let format = desc.map_or_else(String::new, |d| d.name);
+        notes.push(format!("{name} {format}"));
+        if padded != (v.width, v.height) {
+            notes.push(format!("note: {} × {} grown to {} × {} for this codec", v.width, v.height, padded.0, padded.1));
+        }
+        if Some(choice.format) != super::pixels::format_of(v.layout) {
+            notes.push(format!("note: pictures converted to {format}"));
+        }
+        if spec.preset == Preset::Match && v.codec != codec_of(name) {
+            notes.push(format!("note: {} is written as {}", v.codec, codec_of(name)));
+        }
+        let converter = Converter::new((v.width, v.height), padded, v.layout, &v.color, choice.format, &color)?;
+        let time_base = (i64::from(v.time_base.num.get()), i64::from(v.time_base.den.get()));
+        let step = rescale(1, (i64::from(v.frame_rate.1), i64::from(v.frame_rate.0)), time_base).max(1);
+        let lane = VideoLane {
+            encoder,
+            converter,
+            stream: 0,
+            coding: Coding::of(name),
+            time_base,
+            out_base: time_base,
+            shift: 0,
+            step,
+            times: Times::default(),
+            count: 0,
+            last_dts: None,
+        };
+        return Ok((lane, choice));
+    }
+    Err(no_encoder("the pictures", &spec.container_ext, &names, &reasons))
+}
+
+fn no_encoder(what: &str, ext: &str, tried: &[&str], reasons: &[String]) -> Error {
+    if tried.is_empty() {
+        return Error::Usage(format!(".{ext} cannot hold {what} in this preset; name the output .mkv or .mov"));
+    }
+    Error::Unsupported(format!(
+        "no encoder takes {what} for .{ext}; try .mkv, or another preset (tried {}{}{})",
+        tried.join(", "),
+        if reasons.is_empty() { "" } else { ": " },
+        reasons.join(", ")
+    ))
+}
+
+/// Codec name of an encoder.
+fn codec_of(encoder: &str) -> &str {
+    match encoder {
+        "libx264" => "h264",
+        "libx265" => "hevc",
+        "libaom-av1" => "av1",
+        "libvpx" => "vp8",
+        "libvpx-vp9" => "vp9",
+        "libtheora" => "theora",
+        "prores_ks" => "prores",
+        "libmp3lame" => "mp3",
+        "libopus" => "opus",
+        "libvorbis" => "vorbis",
+        other => other,
+    }
+}
+
+fn open_audio(
+    spec: &OutputSpec,
+    info: &AudioInfo,
+    container: &Container,
+    global: bool,
+    shift_secs: f64,
+    notes: &mut Vec<String>,
+) -> Result<AudioLane> {
+    let names = audio_encoders(spec.preset, info, container);
+    // Rather another codec than another rate: first those that take the source's rate as it is.
+    let choices: Vec<AudioChoice> = names.iter().filter_map(|n| audio_choice(n, info)).collect();
+    let own_rate = |c: &AudioChoice| i64::from(c.rate) == i64::from(info.format.rate_hz);
+    let (same, other): (Vec<AudioChoice>, Vec<AudioChoice>) = choices.into_iter().partition(own_rate);
+    let mut reasons = Vec::new();
+    for choice in same.into_iter().chain(other) {
+        let shape = SoundShape {
+            rate: choice.rate,
+            channels: info.format.channels,
+            layout_mask: choice.layout_mask,
+            format: choice.format,
+        };
+        match Encoder::sound(choice.encoder, &shape, global, &choice.options) {
+            Ok(encoder) => {
+                notes.push(choice.encoder.to_string());
+                if spec.preset == Preset::Match && info.codec != codec_of(choice.encoder) {
+                    notes.push(format!("note: {} is written as {}", info.codec, codec_of(choice.encoder)));
+                }
+                if !own_rate(&choice) {
+                    notes.push(format!("note: sound converted from {} to {} Hz", info.format.rate_hz, choice.rate));
+                }
+                if choice.layout_mask != info.format.layout_mask && info.format.layout_mask != 0 {
+                    notes.push("note: the speaker layout is written as the codec's own for that many channels".into());
+                }
+                return AudioLane::new(encoder, &choice, info, container, shift_secs);
+            }
+            Err(e) => reasons.push(format!("{}: {}", choice.encoder, e.text())),
+        }
+    }
+    Err(no_encoder("the sound", &spec.container_ext, &names, &reasons))
+}
+
+impl AudioLane {
+    fn new(
+        encoder: Encoder,
+        choice: &AudioChoice,
+        info: &AudioInfo,
+        container: &Container,
+        shift_secs: f64,
+    ) -> Result<Self> {
+        let rate = i64::from(choice.rate);
+        let source_rate = i32::try_from(info.format.rate_hz).unwrap_or(choice.rate);
+        let channels = info.format.channels;
+        let resampler = if source_rate == choice.rate {
+            None
+        } else {
+            Some(Resampler::new(channels, source_rate, choice.rate).map_err(encode_error)?)
+        };
+        let start = ((info.start_secs - shift_secs) * rate as f64).round() as i64;
+        let block = if encoder.frame_size() > 0 { encoder.frame_size() } else { ANY_BLOCK };
+        let padding = encoder.padding();
+        let mut lane = AudioLane {
+            encoder,
+            stream: 0,
+            coding: Coding::of(choice.encoder),
+            format: choice.format,
+            channels,
+            rate,
+            out_base: (1, rate),
+            resampler,
+            expected: 0,
+            skip: 0,
+            buffer: vec![Vec::new(); channels],
+            block,
+            next_pts: start,
+            pts_offset: 0,
+            last_dts: None,
+        };
+        if choice.encoder == "libopus" && matches!(container.muxer, "webm" | "matroska") {
+            // The container states the delay apart from the times, which must not go below zero.
+            lane.pts_offset = padding;
+        }
+        if container.from_zero {
+            // Sound plays from the container's zero and begins with the encoder's delay: silence or a cut in front
+            // puts the first sample where it belongs.
+            let lead = start - padding;
+            lane.next_pts = 0;
+            lane.pts_offset = padding;
+            if lead >= 0 {
+                let lead = lead.min(rate * 3600) as usize;
+                lane.buffer.iter_mut().for_each(|c| c.resize(lead, 0.0));
+            } else {
+                lane.skip = lead.unsigned_abs() as usize;
+            }
+        }
+        Ok(lane)
+    }
+
+    fn push(&mut self, channels: &[Vec<f32>]) -> Result<()> {
+        let converted;
+        let channels = match &mut self.resampler {
+            Some(r) => {
+                converted = r.push(Some(channels)).map_err(encode_error)?;
+                &converted
+            }
+            None => channels,
+        };
+        self.append(channels);
+        Ok(())
+    }
+
+    fn append(&mut self, channels: &[Vec<f32>]) {
+        let n = channels.first().map_or(0, Vec::len);
+        let cut = self.skip.min(n);
+        self.skip -= cut;
+        for (to, from) in self.buffer.iter_mut().zip(channels) {
+            to.extend_from_slice(&from[cut..]);
+        }
+    }
+
+    fn drain_resampler(&mut self) -> Result<()> {
+        if let Some(r) = &mut self.resampler {
+            let rest = r.push(None).map_err(encode_error)?;
+            self.append(&rest);
+        }
+        Ok(())
+    }
+
+    /// The next block for the encoder; with `last` also a shorter one.
+    fn take_block(&mut self, last: bool) -> Result<Option<AvFrame>> {
+        let ready = self.buffer.first().map_or(0, Vec::len);
+        let n = ready.min(self.block);
+        if n == 0 || (n < self.block && !last) {
+            return Ok(None);
+        }
+        let mut frame = AvFrame::sound(&self.encoder, n).map_err(encode_error)?;
+        let len = n * self.format.bytes() * if self.format.planar { 1 } else { self.channels };
+        for (i, channel) in self.buffer.iter_mut().enumerate() {
+            let plane = frame
+                .sound_plane_mut(if self.format.planar { i } else { 0 }, len)
+                .ok_or_else(|| Error::Output("no memory for a block of sound".into()))?;
+            sound::write_channel(self.format, &channel[..n], i, self.channels, plane);
+            channel.drain(..n);
+        }
+        frame.set_pts(self.next_pts);
+        self.next_pts += n as i64;
+        Ok(Some(frame))
+    }
+}

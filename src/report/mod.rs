@@ -1,0 +1,327 @@
+//! What verification found, as data, and the two files that tell it: `report.json` and `report.html`.
+//!
+//! A report names attackers, limits and bounds. It never promises more than was attacked.
+
+mod html;
+mod pictures;
+mod style;
+
+pub(crate) use pictures::head_jpeg;
+pub use pictures::{Picture, Pictures};
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::path::Path;
+
+/// Version of `report.json`.
+pub const REPORT_VERSION: u16 = 1;
+
+/// Something that must not be in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Kind for machines, as `face.untouched`.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// First frame concerned, if it has one.
+    pub first_frame: Option<u64>,
+    /// What was found and what to do, in one sentence. Never a tag's value, an embedding or a real name.
+    pub detail: String,
+}
+
+/// How one person came through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonReport {
+    /// Alias from the cast, or a number.
+    pub alias: String,
+    /// `swap`, `blur`, `mosaic`, `solid`, `silhouette`, `keep`, or `unknown` without a plan.
+    pub treatment: String,
+    /// Tracks of the plan.
+    pub tracks: Vec<u32>,
+    /// Median width of the face in pixels.
+    pub width_px: f32,
+    /// Face-frames compared.
+    pub face_frames: u64,
+    /// Face-frames exempt by the cast (kept or revealed).
+    pub exempt_frames: u64,
+    /// Face-frames whose detail is still the original's.
+    pub untouched: u64,
+    /// Face-frames of which a part (eyes, mouth, a side) is still the original's.
+    pub partly_untouched: u64,
+    /// Greatest likeness of a frame (0 nothing, 1 all of the original's detail), and its frame.
+    pub worst_likeness: f32,
+    /// Frame of the greatest likeness.
+    pub worst_frame: Option<u64>,
+    /// Re-identification, if there were frames to attack.
+    pub identity: Option<IdentityReport>,
+    /// "0 of N" as an upper bound of the true share, at 95 %.
+    pub untouched_bound: Bound,
+}
+
+/// The re-identification attack on one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IdentityReport {
+    /// Output faces attacked.
+    pub samples: u64,
+    /// Of these, faces in which a detector still sees a face.
+    pub found: u64,
+    /// Of these, places that show no face and are no nearer to the person than hair and surroundings alone.
+    pub blind: u64,
+    /// Source faces in the person's gallery.
+    pub gallery: u64,
+    /// Mean cosine of output faces with the gallery.
+    pub cosine_mean: f32,
+    /// Greatest cosine of one output face with the gallery.
+    pub cosine_max: f32,
+    /// Frame of the greatest cosine.
+    pub worst_frame: Option<u64>,
+    /// Cosine of the mean of all output faces with the gallery.
+    pub cosine_track: f32,
+    /// Mean cosine of the person's own source faces with the gallery: what an undisguised face scores.
+    pub cosine_source: f32,
+    /// Single faces at or over `threshold`.
+    pub over_threshold: u64,
+    /// Limit for single faces of this size.
+    pub threshold: f32,
+    /// Limit for the mean of all faces.
+    pub threshold_track: f32,
+    /// Greatest cosine of the mean of all output faces with the gallery of anybody else in the film.
+    pub cosine_other: Option<f32>,
+    /// "N of M recognised" as an upper bound of the true share, at 95 %.
+    pub bound: Bound,
+}
+
+/// Upper bound, at 95 %, of a share of which `hits` of `trials` were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Seen.
+    pub hits: u64,
+    /// Looked at.
+    pub trials: u64,
+    /// The true share is below this, with 95 % confidence, if frames were independent (neighbours are not).
+    pub upper: f64,
+}
+
+impl Bound {
+    /// Rule of three for no hits: 3 / N (Hanley & Lippman-Hand, *If nothing goes wrong, is everything all right?*,
+    /// JAMA 249(13), 1983); otherwise Wilson's score interval, one-sided, z = 1.645.
+    #[must_use]
+    pub fn of(hits: u64, trials: u64) -> Self {
+        let n = trials as f64;
+        let upper = if trials == 0 {
+            1.0
+        } else if hits == 0 {
+            (3.0 / n).min(1.0)
+        } else {
+            const Z: f64 = 1.645;
+            let p = (hits as f64 / n).min(1.0);
+            let middle = p + Z * Z / (2.0 * n);
+            let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+            ((middle + half) / (1.0 + Z * Z / n)).min(1.0)
+        };
+        Bound { hits, trials, upper }
+    }
+}
+
+/// One audio channel of the output against the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SoundReport {
+    /// Audio stream of the output, from 0.
+    pub output_stream: usize,
+    /// Its channel, from 0.
+    pub output_channel: usize,
+    /// Audio stream of the original.
+    pub source_stream: usize,
+    /// Its channel, from 0.
+    pub source_channel: usize,
+    /// Windows with sound that were searched.
+    pub windows: u64,
+    /// Seconds of raw sound found outside the times that the cast keeps.
+    pub leaked_secs: f64,
+    /// Where they begin, in seconds; at most twenty.
+    pub leaked_at: Vec<f64>,
+    /// Greatest coherence of any second: raw sound mixed under the disguise.
+    pub mixed: f32,
+    /// Where it is greatest, in seconds.
+    pub mixed_at: Option<f64>,
+}
+
+/// One property of original and output, side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// What is compared.
+    pub what: String,
+    /// In the original. Never a tag's value.
+    pub source: String,
+    /// In the output.
+    pub output: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+}
+
+/// A network that attacked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttackerModel {
+    /// Name in the list of networks.
+    pub name: String,
+    /// What it did.
+    pub role: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// Its licence.
+    pub licence: String,
+}
+
+/// Everything that verification found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u16,
+    /// Version of the program.
+    pub program: String,
+    /// Nothing failed. It means: these attackers did not succeed.
+    pub cleared: bool,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// What a person should look at.
+    pub warnings: Vec<Failure>,
+    /// People, the most at risk first.
+    pub people: Vec<PersonReport>,
+    /// Who was left as filmed, by whose word: to be confirmed by a person.
+    pub kept: Vec<String>,
+    /// Frames compared one by one.
+    pub frames: u64,
+    /// SHA-256 of the output file.
+    pub output_sha256: String,
+    /// Streams, sizes, times, side by side.
+    pub streams: Vec<Compared>,
+    /// Texts searched in the output's bytes (how many, not which).
+    pub texts_searched: u64,
+    /// Sound, channel by channel.
+    pub sound: Vec<SoundReport>,
+    /// Each attack and its limits, in words.
+    pub attacks: Vec<String>,
+    /// Networks that attacked.
+    pub models: Vec<AttackerModel>,
+    /// Doubts of the analysis and the rendering.
+    pub findings: Vec<crate::plan::Finding>,
+    /// Settings of this verification.
+    pub settings: Vec<(String, String)>,
+    /// What no attack here covers.
+    pub limits: Vec<String>,
+}
+
+/// Writes `report.json` and `report.html` into `dir` (made if it is missing), readable by their owner only.
+///
+/// With `redacted` the page holds no picture of the original, so that it may be passed on.
+///
+/// # Errors
+/// `Io` if the folder or a file cannot be written.
+pub fn write(dir: &Path, report: &Report, pictures: &Pictures, redacted: bool) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the folder for the report", dir, e))?;
+    let json = serde_json::to_vec_pretty(report).map_err(|e| Error::Output(format!("cannot write the report: {e}")))?;
+    crate::files::write_private(&dir.join("report.json"), |w| w.write_all(&json))?;
+    let page = html::page(report, pictures, redacted);
+    crate::files::write_private(&dir.join("report.html"), |w| w.write_all(page.as_bytes()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample() -> Report {
+        let identity = IdentityReport {
+            samples: 40,
+            found: 38,
+            blind: 2,
+            gallery: 40,
+            cosine_mean: 0.12,
+            cosine_max: 0.31,
+            worst_frame: Some(77),
+            cosine_track: 0.14,
+            cosine_source: 0.91,
+            over_threshold: 0,
+            threshold: 0.36,
+            threshold_track: 0.4,
+            cosine_other: Some(0.05),
+            bound: Bound::of(0, 40),
+        };
+        Report {
+            version: REPORT_VERSION,
+            program: "understudy 0".into(),
+            cleared: false,
+            failures: vec![Failure {
+                kind: "face.untouched".into(),
+                count: 1,
+                first_frame: Some(77),
+                detail: "a face is still <the original's>".into(),
+            }],
+            warnings: vec![],
+            people: vec![PersonReport {
+                alias: "Witness <1> & \"friend\"".into(),
+                treatment: "swap".into(),
+                tracks: vec![3],
+                width_px: 80.0,
+                face_frames: 400,
+                exempt_frames: 0,
+                untouched: 1,
+                partly_untouched: 0,
+                worst_likeness: 0.98,
+                worst_frame: Some(77),
+                identity: Some(identity),
+                untouched_bound: Bound::of(1, 400),
+            }],
+            kept: vec!["Coordinator: 120 face-frames".into()],
+            frames: 400,
+            output_sha256: "00".repeat(32),
+            streams: vec![Compared { what: "frames".into(), source: "400".into(), output: "400".into(), ok: true }],
+            texts_searched: 12,
+            sound: vec![],
+            attacks: vec!["detail".into()],
+            models: vec![],
+            findings: vec![],
+            settings: vec![("stride".into(), "3".into())],
+            limits: vec!["clothes".into()],
+        }
+    }
+
+    #[test]
+    fn bounds_shrink_with_trials() {
+        assert!((Bound::of(0, 300).upper - 0.01).abs() < 1e-12);
+        assert_eq!(Bound::of(0, 0).upper, 1.0);
+        assert_eq!(Bound::of(0, 2).upper, 1.0);
+        let some = Bound::of(5, 100).upper;
+        assert!((0.09..0.12).contains(&some), "{some}");
+        assert!((Bound::of(7, 7).upper - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn files_are_private_and_the_page_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("report");
+        let mut pictures = Pictures::new(3);
+        pictures.offer(0, 0.9, || {
+            Some(Picture { frame: 77, score: 0.9, note: "n".into(), source: vec![1, 2, 3], output: vec![4, 5, 6] })
+        });
+        for redacted in [false, true] {
+            write(&out, &sample(), &pictures, redacted).unwrap();
+            let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+            assert!(page.contains("default-src 'none'") && !page.contains("<script"));
+            for outside in ["http://", "https://", "src=\"//", "url(", "@import", "<link", "<iframe"] {
+                assert!(!page.contains(outside), "{outside}");
+            }
+            assert!(!page.contains("Witness <1>") && page.contains("Witness &lt;1&gt; &amp; &quot;friend&quot;"));
+            assert!(!page.to_lowercase().contains("anonym"));
+            assert_eq!(page.contains("AQID"), !redacted, "the original's picture");
+            assert!(page.contains("BAUG"), "the output's picture");
+            let back: Report = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+            assert_eq!(back, sample());
+            #[cfg(unix)]
+            for name in ["report.json", "report.html"] {
+                use std::os::unix::fs::PermissionsExt;
+                assert_eq!(std::fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+            }
+        }
+    }
+}

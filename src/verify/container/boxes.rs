@@ -1,0 +1,181 @@
+//! MP4 and QuickTime boxes (ISO/IEC 14496-12 §4.2; QuickTime File Format Specification, "Atoms").
+
+use super::{Bytes, DEEPEST, Walk, is_neutral_name, number};
+use crate::Result;
+
+/// Boxes that hold boxes.
+const FOLDERS: [&[u8; 4]; 12] = [
+    b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave",
+];
+
+/// Boxes without text: numbers that players need.
+const NUMBERS: [&[u8; 4]; 50] = [
+    b"ftyp", b"styp", b"elst", b"vmhd", b"smhd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco",
+    b"co64", b"sgpd", b"sbgp", b"sdtp", b"cslg", b"mehd", b"trex", b"mfhd", b"tfhd", b"tfdt", b"trun", b"sidx",
+    b"tfra", b"mfro", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dOps", b"dfLa", b"esds", b"pasp", b"colr", b"fiel",
+    b"btrt", b"clap", b"mdcv", b"clli", b"gama", b"chan", b"chnl", b"pcmC", b"frma", b"enda", b"stps", b"ACLR",
+    b"APRG", b"ARES",
+];
+
+/// Reads all boxes of a file.
+pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
+    level(bytes, 0, end, 0, walk)
+}
+
+fn level(bytes: &mut Bytes, from: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
+    let mut at = from;
+    while at < end {
+        walk.count()?;
+        let head = bytes.read(at, (end - at).min(16) as usize)?;
+        // QuickTime closes some lists with four zero bytes.
+        if depth > 0 && head.len() == 4 && number(&head) == 0 {
+            return Ok(());
+        }
+        let Some((kind, body, next)) = header(&head, at, end) else {
+            walk.object("container.damaged", at, "bytes that are no box");
+            return Ok(());
+        };
+        one(bytes, kind, at, body, next, depth, walk)?;
+        at = next;
+    }
+    Ok(())
+}
+
+/// Type, start of the body, and end of a box.
+fn header(head: &[u8], at: u64, end: u64) -> Option<([u8; 4], u64, u64)> {
+    let kind: [u8; 4] = head.get(4..8)?.try_into().ok()?;
+    let (start, size) = match number(&head[..4]) {
+        0 => (8, end - at),
+        1 => (16, number(head.get(8..16)?)),
+        n => (8, n),
+    };
+    let next = at.checked_add(size)?;
+    (size >= start && next <= end).then_some((kind, at + start, next))
+}
+
+fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
+    let name = kind.escape_ascii().to_string();
+    match &kind {
+        k if FOLDERS.contains(&k) => {
+            if depth >= DEEPEST {
+                walk.object("container.damaged", at, "boxes nested too deeply");
+                return Ok(());
+            }
+            level(bytes, body, end, depth + 1, walk)?;
+        }
+        k if NUMBERS.contains(&k) => {}
+        b"mdat" if depth == 0 => {}
+        b"free" | b"skip" | b"wide" => {
+            if !bytes.is_zero(body, end)? {
+                walk.object("container.hidden", at, format!("a `{name}` box that is not empty"));
+            }
+        }
+        b"mvhd" | b"tkhd" | b"mdhd" => times(&bytes.read(body, 20.min(end - body) as usize)?, at, &name, walk),
+        b"hdlr" => handler(&bytes.read(body, (end - body).min(4096) as usize)?, at, walk),
+        b"dref" => references(&bytes.read(body, (end - body).min(4096) as usize)?, at, walk),
+        b"stsd" => entries(bytes, body, end, depth, walk)?,
+        b"udta" | b"meta" | b"ilst" | b"keys" => {
+            if end > body && !bytes.is_zero(body, end)? || &kind != b"udta" {
+                walk.object("container.tag", at, format!("a `{name}` box (tags)"));
+            }
+        }
+        b"tref" => walk.object("container.track", at, "a reference between tracks (chapters or timecode)"),
+        _ => walk.object("container.part", at, format!("a `{name}` box, which is not on the allow-list")),
+    }
+    Ok(())
+}
+
+/// Creation and modification times must be 0.
+fn times(head: &[u8], at: u64, name: &str, walk: &mut Walk) {
+    let stamps = if head.first() == Some(&1) { head.get(4..20) } else { head.get(4..12) };
+    if stamps.is_none_or(|s| s.iter().any(|b| *b != 0)) {
+        walk.object("container.time", at, format!("a creation or modification time in `{name}`"));
+    }
+}
+
+/// Handlers: picture and sound only, with neutral names.
+fn handler(body: &[u8], at: u64, walk: &mut Walk) {
+    let kind = body.get(8..12).unwrap_or_default();
+    let is_data_handler = body.get(4..8) == Some(b"dhlr");
+    if !is_data_handler {
+        walk.in_picture = kind == b"vide";
+    }
+    match kind {
+        b"vide" => walk.tracks[0] += 1,
+        b"soun" => walk.tracks[1] += 1,
+        b"url " | b"alis" if is_data_handler => {}
+        _ => {
+            walk.tracks[2] += 1;
+            let what = kind.escape_ascii().to_string();
+            walk.object("container.track", at, format!("a track of type `{what}`"));
+        }
+    }
+    if body.get(12..24).is_none_or(|v| v.iter().any(|b| *b != 0) && !v.starts_with(b"FFMP") && !v.starts_with(b"appl")) {
+        walk.object("container.name", at, "a maker's mark in a handler");
+    }
+    let name = body.get(24..).unwrap_or_default();
+    // QuickTime counts the letters first, MP4 ends with a zero.
+    let name = match name.split_first() {
+        Some((n, rest)) if usize::from(*n) == rest.len() => rest,
+        _ => name,
+    };
+    if !is_neutral_name(&String::from_utf8_lossy(name)) {
+        walk.object("container.name", at, "a handler's name that is not neutral");
+    }
+}
+
+/// Data references must point into the file itself.
+fn references(body: &[u8], at: u64, walk: &mut Walk) {
+    let mut rest = body.get(8..).unwrap_or_default();
+    while let Some(size) = rest.get(..4).map(|b| number(b) as usize) {
+        let inside = rest.get(8..12).is_some_and(|f| f[3] & 1 == 1);
+        if size != 12 || !inside {
+            walk.object("container.part", at, "a reference to another file");
+            return;
+        }
+        rest = rest.get(size..).unwrap_or_default();
+    }
+}
+
+/// Sample descriptions: neutral compressor names, known boxes behind the fixed part.
+fn entries(bytes: &mut Bytes, body: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
+    let mut at = body + 8;
+    while at < end {
+        walk.count()?;
+        let head = bytes.read(at, (end - at).min(86) as usize)?;
+        let Some((_, _, next)) = header(&head, at, end) else {
+            walk.object("container.damaged", at, "a sample description that is no box");
+            return Ok(());
+        };
+        let fixed = if walk.in_picture { picture(&head, at, walk) } else { sound(&head) };
+        match fixed {
+            Some(fixed) if at + fixed <= next => level(bytes, at + fixed, next, depth + 1, walk)?,
+            _ => walk.object("container.damaged", at, "a sample description that is too short"),
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+/// Length of a picture description's fixed part.
+fn picture(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
+    let name = head.get(50..82)?;
+    let len = usize::from(name[0]).min(31);
+    let text = String::from_utf8_lossy(&name[1..=len]);
+    if !is_neutral_name(&text) {
+        walk.object("container.name", at, "a compressor's name that is not neutral");
+    }
+    if name[len + 1..].iter().any(|b| *b != 0) {
+        walk.object("container.hidden", at, "bytes behind a compressor's name");
+    }
+    Some(86)
+}
+
+/// Length of a sound description's fixed part (QuickTime has three versions of it).
+fn sound(head: &[u8]) -> Option<u64> {
+    Some(match number(head.get(16..18)?) {
+        1 => 52,
+        2 => 72,
+        _ => 36,
+    })
+}

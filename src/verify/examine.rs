@@ -1,0 +1,384 @@
+//! The comparison: both films frame by frame, every face of the source at its place.
+
+use super::decode::Pictures as Film;
+use super::faces::Face;
+use super::identity::Sample;
+use super::likeness::{Likeness, LumaCrop, compare, points_in_box, template};
+use super::subjects::{Order, Orders, Subject};
+use crate::geom::{InFrame, Point, Rect};
+use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
+use crate::report::{Picture, Pictures, head_jpeg};
+use crate::vision::{Detection, Detector, Embedding, EmbeddingModel, Look, Picture as Crop, alignment};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// A frame whose detail is like the original's by this much is also attacked by re-identification.
+const SUSPICIOUS: f32 = 0.6;
+/// Most suspicious frames of one subject that are attacked besides the regular samples.
+const MOST_SUSPICIOUS: usize = 200;
+/// Most samples of one subject: bounds memory in long films.
+const MOST_SAMPLES: u64 = 1500;
+/// Faces in the gallery of somebody who is kept.
+const MOST_KEPT: usize = 60;
+/// Score and overlap of a face still seen in the output at the place.
+const STILL: (f32, f32) = (0.5, 0.25);
+/// Smallest and weakest source face that may enter a gallery.
+const GOOD: (f32, f32) = (24.0, 0.7);
+/// Difference of colour (of 255) that shows where the treatment changed a crop.
+const CHANGED: f32 = 10.0;
+/// Score and width of faces looked for anywhere in the output.
+const ELSEWHERE: (f32, f32) = (0.6, 32.0);
+/// Most faces kept from that search.
+const MOST_ELSEWHERE: usize = 5000;
+/// Deviation of presentation times, in seconds, that counts as a difference.
+const LATE: f64 = 0.001;
+/// Side of the crop given to the recogniser.
+const CROP: usize = 112;
+
+/// The networks that attack.
+pub(crate) struct Attackers<'a> {
+    /// Finds faces.
+    pub detector: &'a mut dyn Detector,
+    /// Recognises them.
+    pub recogniser: &'a mut dyn EmbeddingModel,
+    /// One frame of a subject in so many is attacked by the recogniser.
+    pub every: u64,
+    /// One frame in so many is searched for faces that were moved.
+    pub elsewhere: u64,
+}
+
+/// What was seen of one subject.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// Frames compared that must be hidden.
+    pub frames: u64,
+    /// Frames exempt by the cast.
+    pub exempt: u64,
+    /// Exempt frames that were changed all the same, and the first.
+    pub altered: (u64, Option<u64>),
+    /// Frames whose detail is the original's, and the first.
+    pub untouched: (u64, Option<u64>),
+    /// Frames of which a part is the original's, and the first.
+    pub partly: (u64, Option<u64>),
+    /// Most like the original, and where.
+    pub worst: (f32, Option<u64>),
+    /// Attacked by re-identification.
+    pub samples: Vec<Sample>,
+    /// Source faces of exempt frames, for the gallery of a person who is kept.
+    pub kept: Vec<Embedding>,
+    suspicious: usize,
+}
+
+/// A face seen in the output where the source has none.
+pub(crate) struct Elsewhere {
+    /// Frame.
+    pub frame: u64,
+    /// Width in pixels.
+    pub width: f32,
+    /// Whose is it?
+    pub face: Embedding,
+}
+
+/// What the comparison gave.
+pub(crate) struct Seen {
+    /// One per subject.
+    pub sights: Vec<Sight>,
+    /// Worst frames by subject.
+    pub pictures: Pictures,
+    /// Faces at places where the source has none.
+    pub elsewhere: Vec<Elsewhere>,
+    /// Frames of the source and of the output.
+    pub frames: (u64, u64),
+    /// Frames whose time differs, the first, and the greatest deviation in seconds.
+    pub late: (u64, Option<u64>, f64),
+    /// The output broke off: why.
+    pub broken: Option<String>,
+}
+
+fn count(c: &mut (u64, Option<u64>), frame: u64) {
+    c.0 += 1;
+    c.1.get_or_insert(frame);
+}
+
+/// Compares two films.
+///
+/// # Errors
+/// As the decoder of the source and the networks. Damage of the output is a result.
+pub(crate) fn examine(
+    source: &mut Film,
+    output: &mut Film,
+    subjects: &[Subject],
+    orders: &Orders,
+    attackers: &mut Attackers,
+    progress: &dyn Fn(u64),
+) -> Result<Seen> {
+    let mut seen = Seen {
+        sights: subjects.iter().map(|_| Sight::default()).collect(),
+        pictures: Pictures::new(6),
+        elsewhere: vec![],
+        frames: (0, 0),
+        late: (0, None, 0.0),
+        broken: None,
+    };
+    let mut order: Vec<usize> = (0..subjects.len()).collect();
+    order.sort_by_key(|k| (subjects[*k].spots.first().map_or(u64::MAX, |s| s.frame), *k));
+    let mut waiting = order.into_iter().peekable();
+    let mut active: Vec<(usize, usize)> = Vec::new();
+    let mut times = Times { bases: (source.info.time_base, output.info.time_base), first: None };
+    loop {
+        let before = source.next()?;
+        let after = match output.next() {
+            Ok(after) => after,
+            Err(Error::Cancelled | Error::Interrupted) => return Err(Error::Interrupted),
+            Err(e) => {
+                seen.broken.get_or_insert(e.to_string());
+                None
+            }
+        };
+        seen.frames.0 += u64::from(before.is_some());
+        seen.frames.1 += u64::from(after.is_some());
+        let (before, after) = match (before, after) {
+            (Some(b), Some(a)) => (b, a),
+            (None, None) => return Ok(seen),
+            _ => continue, // counted; the number of frames fails
+        };
+        let frame = seen.frames.0 - 1;
+        let secs = times.note(&before, &after, frame, &mut seen.late);
+        while let Some(k) = waiting.next_if(|k| subjects[*k].spots.first().is_some_and(|s| s.frame <= frame)) {
+            active.push((k, 0));
+        }
+        let pair = Pair::new(&before.frame, &after.frame);
+        let shows = |(k, i): &(usize, usize)| {
+            let spot = subjects[*k].spots.get(*i).filter(|s| s.frame == frame);
+            spot.is_some_and(|s| s.face.rect.to_pixels(pair.source.width, pair.source.height).is_some())
+        };
+        let here: Vec<(usize, usize)> = active.iter().copied().filter(shows).collect();
+        let likenesses: Vec<Likeness> =
+            here.par_iter().map(|(k, i)| pair.likeness(&subjects[*k].spots[*i].face)).collect();
+        for ((k, i), likeness) in here.iter().zip(likenesses) {
+            let spot = &subjects[*k].spots[*i];
+            let at = Place { subject: *k, index: *i, frame, keep: orders.order(spot.plan, secs) == Order::Keep };
+            note(&mut seen, &subjects[*k], &at, &likeness, &pair, attackers)?;
+        }
+        if attackers.elsewhere > 0 && frame % attackers.elsewhere == 0 && seen.elsewhere.len() < MOST_ELSEWHERE {
+            let places: Vec<Rect<InFrame>> =
+                here.iter().map(|(k, i)| pair.to_output(&subjects[*k].spots[*i].face).rect).collect();
+            look_elsewhere(&mut seen, frame, pair.output, &places, attackers)?;
+        }
+        for (k, i) in &mut active {
+            while subjects[*k].spots.get(*i).is_some_and(|s| s.frame <= frame) {
+                *i += 1;
+            }
+        }
+        active.retain(|(k, i)| *i < subjects[*k].spots.len());
+        progress(frame + 1);
+    }
+}
+
+struct Place {
+    subject: usize,
+    index: usize,
+    frame: u64,
+    keep: bool,
+}
+
+/// Presentation times of both films.
+struct Times {
+    bases: (crate::units::TimeBase, crate::units::TimeBase),
+    first: Option<(f64, f64)>,
+}
+
+impl Times {
+    /// Seconds of the source frame from the first one; notes a deviation.
+    fn note(&mut self, before: &RawFrame, after: &RawFrame, frame: u64, late: &mut (u64, Option<u64>, f64)) -> f64 {
+        let (a, b) = (self.bases.0.seconds(before.pts), self.bases.1.seconds(after.pts));
+        let (a0, b0) = *self.first.get_or_insert((a, b));
+        let deviation = ((b - b0) - (a - a0)).abs();
+        late.2 = late.2.max(deviation);
+        if deviation > LATE {
+            late.0 += 1;
+            late.1.get_or_insert(frame);
+        }
+        a - a0
+    }
+}
+
+/// One frame of both films; a face's place is carried over if the sizes differ.
+struct Pair<'a> {
+    source: &'a Frame,
+    output: &'a Frame,
+    scale: (f32, f32),
+}
+
+impl<'a> Pair<'a> {
+    fn new(source: &'a Frame, output: &'a Frame) -> Self {
+        let ratio = |a: usize, b: usize| b as f32 / a.max(1) as f32;
+        let scale = (ratio(source.width, output.width), ratio(source.height, output.height));
+        Pair { source, output, scale }
+    }
+
+    fn to_output(&self, f: &Face) -> Face {
+        let (x, y) = self.scale;
+        let points = f.points.map(|p| Point::new(p.x * x, p.y * y));
+        Face { rect: Rect::new(f.rect.x0 * x, f.rect.y0 * y, f.rect.x1 * x, f.rect.y1 * y), points, score: f.score }
+    }
+
+    /// A face that cannot be aligned by its points is aligned by its box; what cannot be aligned at all is compared
+    /// nowhere, so it counts as untouched.
+    fn likeness(&self, face: &Face) -> Likeness {
+        let crop = |points| {
+            let there = Face { points, ..*face };
+            Some((LumaCrop::cut(self.source, &points)?, LumaCrop::cut(self.output, &self.to_output(&there).points)?))
+        };
+        match crop(face.points).or_else(|| crop(points_in_box(&face.rect))) {
+            Some((a, b)) => compare(&a, &b, face.rect.width()),
+            None => Likeness::unknown(face.rect.width()),
+        }
+    }
+}
+
+fn note(
+    seen: &mut Seen,
+    subject: &Subject,
+    at: &Place,
+    likeness: &Likeness,
+    pair: &Pair,
+    attackers: &mut Attackers,
+) -> Result<()> {
+    let sight = &mut seen.sights[at.subject];
+    if at.keep {
+        sight.exempt += 1;
+        if likeness.is_altered() {
+            count(&mut sight.altered, at.frame);
+        }
+        let face = &subject.spots[at.index].face;
+        let wanted = at.index as u64 % attackers.every.max(1) == 0 && sight.kept.len() < MOST_KEPT;
+        if wanted && is_good(face) && alignment(&face.points).is_some() {
+            sight.kept.push(attackers.recogniser.embed(pair.source, &face.points)?);
+        }
+        return Ok(());
+    }
+    sight.frames += 1;
+    let (untouched, partly) = (likeness.is_untouched(), likeness.is_partly_untouched());
+    if untouched {
+        count(&mut sight.untouched, at.frame);
+    }
+    if partly {
+        count(&mut sight.partly, at.frame);
+    }
+    if sight.worst.1.is_none() || likeness.score() > sight.worst.0 {
+        sight.worst = (likeness.score(), Some(at.frame));
+    }
+    let n = subject.spots.len() as u64;
+    let every = attackers.every.max(n / MOST_SAMPLES).max(1);
+    let regular = at.index as u64 % every == 0 || at.index + 1 == subject.spots.len();
+    let suspicious = untouched || partly || likeness.fine > SUSPICIOUS;
+    if regular || suspicious && sight.suspicious < MOST_SUSPICIOUS {
+        sight.suspicious += usize::from(!regular);
+        let face = &subject.spots[at.index].face;
+        let sample = attack(at.frame, face, pair, attackers)?;
+        let risk = risk(likeness, &sample);
+        let text = match () {
+            () if untouched => "the original's detail",
+            () if partly => "a part of the original's detail",
+            () if sample.as_ref().is_some_and(|s| s.erased.is_none()) => "a face is seen",
+            () => "no face is seen",
+        };
+        seen.pictures.offer(at.subject, risk, || {
+            let there = pair.to_output(face);
+            Some(Picture {
+                frame: at.frame,
+                score: risk,
+                note: format!("{text}, likeness {:.2}", likeness.score()),
+                source: head_jpeg(pair.source, &face.rect),
+                output: head_jpeg(pair.output, &there.rect),
+            })
+        });
+        sight.samples.extend(sample);
+    }
+    Ok(())
+}
+
+/// Order of the contact sheet: untouched first, then by nearness to the source face of the same frame.
+fn risk(likeness: &Likeness, sample: &Option<Sample>) -> f32 {
+    let near = sample.as_ref().filter(|s| s.erased.is_none()).map_or(0.0, |s| s.output.cosine(&s.source));
+    let base = if likeness.is_untouched() { 2.0 } else { 0.0 } + if likeness.is_partly_untouched() { 1.0 } else { 0.0 };
+    base + near.max(0.0).max(likeness.score() * 0.5)
+}
+
+/// Embeds one face before and after; `None` if it cannot be aligned.
+fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Result<Option<Sample>> {
+    let points = if alignment(&face.points).is_some() { face.points } else { points_in_box(&face.rect) };
+    let there = pair.to_output(&Face { points, ..*face });
+    if alignment(&points).is_none() || alignment(&there.points).is_none() {
+        return Ok(None);
+    }
+    let source = attackers.recogniser.embed(pair.source, &points)?;
+    let still = still_there(pair.output, &there.rect, attackers.detector)?;
+    let still = still.filter(|d| alignment(&d.points).is_some());
+    let output = attackers.recogniser.embed(pair.output, still.as_ref().map_or(&there.points, |d| &d.points))?;
+    let erased = match still {
+        Some(_) => None,
+        None => match erased(pair, &points, &there.points) {
+            Some(picture) => Some(attackers.recogniser.embed(&picture, &template())?),
+            None => None,
+        },
+    };
+    Ok(Some(Sample { frame, width: face.rect.width(), source, good: is_good(face), output, erased }))
+}
+
+fn is_good(face: &Face) -> bool {
+    face.score >= GOOD.1 && face.rect.width() >= GOOD.0
+}
+
+/// A face seen in the output at the place.
+fn still_there(output: &Frame, place: &Rect<InFrame>, detector: &mut dyn Detector) -> Result<Option<Detection>> {
+    let Some(look) = Look::around(output, place, 2.2, 256, STILL.0) else { return Ok(None) };
+    let mut found = detector.detect(output, &look)?;
+    found.retain(|d| d.rect.iou(place) > STILL.1);
+    Ok(found.into_iter().max_by(|a, b| a.score.total_cmp(&b.score)))
+}
+
+/// The source crop with everything that the treatment changed painted in the output's mean colour there: what hair,
+/// clothes and the shape of the cover alone give away.
+fn erased(pair: &Pair, before: &[Point<InFrame>; 5], after: &[Point<InFrame>; 5]) -> Option<Frame> {
+    let a = Crop::crop(pair.source, &alignment(before)?, CROP);
+    let b = Crop::crop(pair.output, &alignment(after)?, CROP);
+    let differs = |i: usize| (0..3).any(|c| (a.planes[c][i] - b.planes[c][i]).abs() > CHANGED);
+    let changed: Vec<bool> = (0..CROP * CROP).map(differs).collect();
+    let near = |i: usize| {
+        let (x, y) = (i % CROP, i / CROP);
+        let rows = y.saturating_sub(2)..(y + 3).min(CROP);
+        rows.into_iter().any(|v| changed[v * CROP + x.saturating_sub(2)..v * CROP + (x + 3).min(CROP)].contains(&true))
+    };
+    let mask: Vec<bool> = (0..CROP * CROP).map(near).collect();
+    let n = mask.iter().filter(|m| **m).count().max(1) as f32;
+    let layout = PixelLayout { model: ColorModel::Gbr, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+    let mut frame = Frame::black(CROP, CROP, layout, ColorDesc::default());
+    // Planes of the frame are green, blue, red; those of the crop red, green, blue.
+    for (plane, c) in frame.planes.iter_mut().zip([1, 2, 0]) {
+        let flat = b.planes[c].iter().zip(&mask).filter(|(_, m)| **m).map(|(v, _)| v).sum::<f32>() / n;
+        let value = |i: usize| if mask[i] { flat } else { a.planes[c][i] };
+        plane.samples = Samples::U8((0..CROP * CROP).map(|i| (value(i).clamp(0.0, 255.0) + 0.5) as u8).collect());
+    }
+    Some(frame)
+}
+
+/// Looks for faces in the whole output picture, away from the places already attacked.
+fn look_elsewhere(
+    seen: &mut Seen,
+    frame: u64,
+    output: &Frame,
+    places: &[Rect<InFrame>],
+    attackers: &mut Attackers,
+) -> Result<()> {
+    for d in attackers.detector.detect(output, &Look::at_whole(output, 640, ELSEWHERE.0))? {
+        let known = places.iter().any(|p| p.iou(&d.rect) > STILL.1);
+        if known || d.rect.width() < ELSEWHERE.1 || alignment(&d.points).is_none() {
+            continue;
+        }
+        let face = attackers.recogniser.embed(output, &d.points)?;
+        seen.elsewhere.push(Elsewhere { frame, width: d.rect.width(), face });
+    }
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! Finding the faces of the source afresh, without looking at the plan.
+//!
+//! The detector looks at every n-th frame; between two sightings the place is interpolated, and where a track begins
+//! or ends the frames in between are looked at one by one, in a window. Cuts end tracks.
+
+use super::decode::Pictures;
+use super::likeness::points_in_box;
+use crate::geom::{InFrame, Point, Rect};
+use crate::image::{Frame, RawFrame};
+use crate::plan::PlanSample;
+use crate::vision::{Detection, Detector, Look, suppress};
+use crate::{Error, Result};
+use std::collections::VecDeque;
+
+/// Sides of the picture that the detector sees, in turn and together: 640 always, the others every fifth look.
+const SIDES: [usize; 3] = [640, 320, 1280];
+/// Lowest score of a face found in the whole picture.
+const LEAST: f32 = 0.5;
+/// Lowest score of a face searched where one was before.
+const LEAST_NEAR: f32 = 0.35;
+/// Window around a lost face, in its own sizes.
+const WINDOW: f32 = 2.2;
+/// Pixels of that window.
+const WINDOW_SIDE: usize = 256;
+/// Overlap that joins a detection to a track.
+const JOIN: f32 = 0.2;
+/// Frames for which a lost face is waited for; holes up to this are bridged and count as faces.
+const GAP: u64 = 6;
+/// Mean difference (of 255 levels, 32 × 18 grid) between looks that is a cut.
+const CUT: f32 = 28.0;
+/// Detections of a track that is believed without a second opinion, and their mean score.
+const BELIEVED: (usize, f32) = (3, 0.75);
+/// A face of this score is believed from one look: the detector has hardly a false alarm there.
+const SURE: f32 = 0.9;
+/// Score at which the second detector confirms, and the overlap it needs.
+const CONFIRM: (f32, f32) = (0.7, 0.35);
+/// Smallest face, in pixels of height; below it nobody can be told by the face.
+pub(crate) const SMALLEST: f32 = 14.0;
+/// Most faces of one frame and most tracks of a film; beyond it the input is refused.
+const MOST: (usize, usize) = (200, 200_000);
+
+/// One face in one frame of the source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Face {
+    /// Where.
+    pub rect: Rect<InFrame>,
+    /// Eyes, nose, mouth corners.
+    pub points: [Point<InFrame>; 5],
+    /// Detector's score; 0 where interpolated.
+    pub score: f32,
+}
+
+impl Face {
+    fn seen(d: &Detection) -> Self {
+        let points = if d.has_points { d.points } else { points_in_box(&d.rect) };
+        Face { rect: d.rect, points, score: d.score }
+    }
+
+    /// A face at the place the plan names.
+    pub fn planned(s: &PlanSample) -> Self {
+        let mesh = s.points.as_deref().and_then(five_of_mesh);
+        Face { rect: s.rect, points: mesh.unwrap_or_else(|| points_in_box(&s.rect)), score: 0.0 }
+    }
+
+    fn between(a: &Face, b: &Face, u: f32) -> Self {
+        let mix = |p: f32, q: f32| p + (q - p) * u;
+        let points = std::array::from_fn(|k| {
+            Point::new(mix(a.points[k].x, b.points[k].x), mix(a.points[k].y, b.points[k].y))
+        });
+        Face { rect: a.rect.lerp(&b.rect, u), points, score: 0.0 }
+    }
+}
+
+/// The five points of MediaPipe's mesh: eye centres, nose tip, mouth corners, left of the picture first.
+fn five_of_mesh(points: &[[f32; 3]]) -> Option<[Point<InFrame>; 5]> {
+    let at = |i: usize| points.get(i).filter(|p| p[0].is_finite() && p[1].is_finite());
+    let mid = |i, j| Some(Point::new((at(i)?[0] + at(j)?[0]) / 2.0, (at(i)?[1] + at(j)?[1]) / 2.0));
+    Some([mid(33, 133)?, mid(362, 263)?, mid(1, 1)?, mid(61, 61)?, mid(291, 291)?])
+}
+
+/// One face through consecutive frames of the source.
+#[derive(Debug, Clone)]
+pub(crate) struct Track {
+    /// First frame.
+    pub first: u64,
+    /// A face for every frame from `first`.
+    pub faces: Vec<Face>,
+    /// The evidence that this is a face is strong.
+    pub confirmed: bool,
+    second_opinions: u32,
+    looks: (usize, f32),
+    print: Option<Vec<f32>>,
+}
+
+impl Track {
+    fn new(frame: u64, face: Face) -> Self {
+        let mut t = Track { first: frame, faces: vec![face], confirmed: false, second_opinions: 0, looks: (0, 0.0), print: None };
+        t.count(face.score);
+        t
+    }
+
+    fn count(&mut self, score: f32) {
+        self.looks = (self.looks.0 + 1, self.looks.1 + score);
+        let mean = self.looks.1 / self.looks.0 as f32;
+        self.confirmed |= score >= SURE || self.looks.0 >= BELIEVED.0 && mean >= BELIEVED.1;
+    }
+
+    /// One past the last frame.
+    pub fn end(&self) -> u64 {
+        self.first + self.faces.len() as u64
+    }
+
+    fn last(&self) -> Option<&Face> {
+        self.faces.last()
+    }
+
+    /// The face in a frame.
+    pub fn face(&self, frame: u64) -> Option<&Face> {
+        self.faces.get(usize::try_from(frame.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Adds a sighting; the frames before it are interpolated.
+    fn add(&mut self, frame: u64, face: Face) {
+        let Some(last) = self.last().copied() else { return };
+        let gap = frame.saturating_sub(self.end() - 1);
+        for k in 1..gap {
+            self.faces.push(Face::between(&last, &face, k as f32 / gap as f32));
+        }
+        if gap > 0 {
+            self.faces.push(face);
+        }
+        self.count(face.score);
+    }
+
+    /// Median width of the face.
+    pub fn width(&self) -> f32 {
+        let mut w: Vec<f32> = self.faces.iter().map(|f| f.rect.width()).collect();
+        w.sort_by(f32::total_cmp);
+        w.get(w.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+/// The two detectors, and how often they look.
+pub(crate) struct Finder<'a> {
+    /// First detector: finds.
+    pub first: &'a mut dyn Detector,
+    /// Second, of another family: confirms. May be missing.
+    pub second: Option<&'a mut dyn Detector>,
+    /// Frames from one look to the next, at least 1.
+    pub stride: u64,
+    /// Look at all scales every time.
+    pub thorough: bool,
+}
+
+/// What was found in the source.
+pub(crate) struct Found {
+    /// Tracks by first frame.
+    pub tracks: Vec<Track>,
+    /// Number of frames.
+    pub frames: u64,
+}
+
+/// Finds the faces of a film.
+///
+/// # Errors
+/// As the decoder and the detector; `Limit` for absurdly many faces.
+pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u64)) -> Result<Found> {
+    let mut state = State { live: vec![], done: vec![], ring: VecDeque::new(), thumb: None, looks: 0 };
+    let mut frames = 0;
+    while let Some(raw) = film.next()? {
+        let at = frames;
+        frames += 1;
+        if at % finder.stride.max(1) == 0 {
+            state.look(at, &raw.frame, finder)?;
+        }
+        state.ring.push_back((at, raw));
+        while state.ring.len() as u64 > finder.stride.max(GAP) {
+            state.ring.pop_front();
+        }
+        progress(frames);
+    }
+    // The last frames, if no look fell on them.
+    state.lose(frames, finder)?;
+    let mut tracks = state.done;
+    tracks.append(&mut state.live);
+    tracks.sort_by(|a, b| (a.first, a.faces.len()).cmp(&(b.first, b.faces.len())));
+    Ok(Found { tracks, frames })
+}
+
+struct State {
+    live: Vec<Track>,
+    done: Vec<Track>,
+    /// The frames since the last look, and a few before.
+    ring: VecDeque<(u64, RawFrame)>,
+    thumb: Option<Vec<f32>>,
+    looks: u64,
+}
+
+impl State {
+    fn look(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
+        let thumb = grey(frame, 32, 18);
+        let difference = self.thumb.as_ref().map_or(0.0, |old| {
+            old.iter().zip(&thumb).map(|(a, b)| (a - b).abs()).sum::<f32>() / thumb.len() as f32
+        });
+        self.thumb = Some(thumb);
+        let cut = difference > CUT;
+        if cut {
+            self.lose(at, finder)?;
+            self.done.append(&mut self.live);
+        }
+        let found = self.detect(frame, finder)?;
+        let free = self.join(at, frame, found);
+        if !cut {
+            self.lose(at, finder)?;
+            self.search_here(at, frame, finder)?;
+        }
+        for d in free {
+            self.begin(at, frame, &d, finder)?;
+        }
+        self.confirm(at, frame, finder)?;
+        let old: Vec<Track> = std::mem::take(&mut self.live);
+        for t in old {
+            if at + 1 > t.end() + GAP.max(2 * finder.stride) { self.done.push(t) } else { self.live.push(t) }
+        }
+        if self.live.len() > MOST.0 || self.done.len() > MOST.1 {
+            return Err(Error::Limit("more faces than can be checked; split the film".into()));
+        }
+        Ok(())
+    }
+
+    fn detect(&mut self, frame: &Frame, finder: &mut Finder) -> Result<Vec<Detection>> {
+        let all = finder.thorough || self.looks % 5 == 0;
+        self.looks += 1;
+        let large = frame.width.max(frame.height) > 700;
+        let mut found = Vec::new();
+        for (k, side) in SIDES.into_iter().enumerate() {
+            if k == 0 || all && (side < 640 || large) {
+                found.extend(finder.first.detect(frame, &Look::at_whole(frame, side, LEAST))?);
+            }
+        }
+        let mut found = suppress(found, 0.4);
+        found.retain(|d| d.rect.height() >= SMALLEST);
+        Ok(found)
+    }
+
+    /// Joins detections to live tracks, best overlap first; returns those left over.
+    fn join(&mut self, at: u64, frame: &Frame, found: Vec<Detection>) -> Vec<Detection> {
+        let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+        for (a, t) in self.live.iter().enumerate() {
+            for (b, d) in found.iter().enumerate() {
+                let overlap = t.last().map_or(0.0, |f| f.rect.iou(&d.rect));
+                if overlap > JOIN {
+                    pairs.push((overlap, a, b));
+                }
+            }
+        }
+        pairs.sort_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
+        let mut taken = (vec![false; self.live.len()], vec![false; found.len()]);
+        for (_, a, b) in pairs {
+            if !taken.0[a] && !taken.1[b] && self.live[a].follows(frame, &found[b]) {
+                self.live[a].add(at, Face::seen(&found[b]));
+                self.live[a].print = Some(print(frame, &found[b].rect));
+                taken.0[a] = true;
+                taken.1[b] = true;
+            }
+        }
+        found.into_iter().zip(taken.1).filter(|(_, t)| !t).map(|(d, _)| d).collect()
+    }
+
+    /// Looks for every track that was not found again, in a window of this frame.
+    fn search_here(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
+        for k in 0..self.live.len() {
+            if self.live[k].end() > at {
+                continue;
+            }
+            let Some(last) = self.live[k].last().copied() else { continue };
+            let near = near(frame, &last.rect, finder)?;
+            let free = |d: &Detection| {
+                self.live.iter().all(|t| t.face(at).is_none_or(|f| f.rect.iou(&d.rect) <= 0.4))
+            };
+            if let Some(d) = near.into_iter().find(|d| free(d))
+                && self.live[k].follows(frame, &d)
+            {
+                self.live[k].add(at, Face::seen(&d));
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows tracks that were not found at frame `at` through the frames before it.
+    fn lose(&mut self, at: u64, finder: &mut Finder) -> Result<()> {
+        let State { live, ring, .. } = self;
+        for t in live.iter_mut().filter(|t| t.end() < at) {
+            for (frame, raw) in ring.iter().filter(|(f, _)| *f < at) {
+                if *frame != t.end() {
+                    continue;
+                }
+                let Some(last) = t.last().copied() else { break };
+                let Some(d) = near(&raw.frame, &last.rect, finder)?.into_iter().next() else { break };
+                if !t.follows(&raw.frame, &d) {
+                    break;
+                }
+                t.faces.push(Face::seen(&d));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a track and follows it back through the frames since the last look.
+    fn begin(&mut self, at: u64, frame: &Frame, d: &Detection, finder: &mut Finder) -> Result<()> {
+        if self.live.iter().any(|t| t.face(at).is_some_and(|f| f.rect.iou(&d.rect) > 0.4)) {
+            return Ok(());
+        }
+        let face = Face::seen(d);
+        let mut before = Vec::new();
+        let mut last = face;
+        let mut track = Track::new(at, face);
+        track.print = Some(print(frame, &face.rect));
+        for (number, raw) in self.ring.iter().rev() {
+            if *number + 1 + before.len() as u64 != at {
+                break;
+            }
+            let taken =
+                |r: &Rect<InFrame>| self.live.iter().any(|t| t.face(*number).is_some_and(|f| f.rect.iou(r) > 0.3));
+            let found = near(&raw.frame, &last.rect, finder)?;
+            let Some(d) = found.into_iter().next().filter(|d| !taken(&d.rect)) else { break };
+            if !track.follows(&raw.frame, &d) {
+                break;
+            }
+            last = Face::seen(&d);
+            before.push(last);
+        }
+        track.first -= before.len() as u64;
+        before.reverse();
+        before.push(face);
+        track.faces = before;
+        self.live.push(track);
+        Ok(())
+    }
+
+    /// Asks the second detector about young tracks that are not yet believed.
+    fn confirm(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
+        let Some(second) = finder.second.as_deref_mut() else { return Ok(()) };
+        for t in self.live.iter_mut().filter(|t| !t.confirmed && t.end() == at + 1 && t.second_opinions < 5) {
+            let Some(face) = t.faces.last().copied() else { continue };
+            t.second_opinions += 1;
+            let Some(look) = Look::around(frame, &face.rect, 4.0, 640, CONFIRM.0) else { continue };
+            t.confirmed = second.detect(frame, &look)?.iter().any(|d| d.rect.iou(&face.rect) > CONFIRM.1);
+        }
+        Ok(())
+    }
+}
+
+impl Track {
+    /// Whether a detection looks like the track's face; false after a change to somebody else at the same place.
+    fn follows(&self, frame: &Frame, d: &Detection) -> bool {
+        let Some(old) = &self.print else { return true };
+        let new = print(frame, &d.rect);
+        let least = if d.rect.width() >= 24.0 { 0.35 } else { 0.15 };
+        pearson(old, &new) > least
+    }
+}
+
+/// Faces in a window around a place, that overlap it.
+fn near(frame: &Frame, place: &Rect<InFrame>, finder: &mut Finder) -> Result<Vec<Detection>> {
+    let Some(look) = Look::around(frame, place, WINDOW, WINDOW_SIDE, LEAST_NEAR) else { return Ok(Vec::new()) };
+    let mut found = finder.first.detect(frame, &look)?;
+    found.retain(|d| d.rect.iou(place) > JOIN && d.rect.height() >= SMALLEST);
+    found.sort_by(|a, b| b.rect.iou(place).total_cmp(&a.rect.iou(place)));
+    Ok(found)
+}
+
+/// A face as 16 × 16 grey values.
+fn print(frame: &Frame, rect: &Rect<InFrame>) -> Vec<f32> {
+    let (w, h) = (rect.width() / 16.0, rect.height() / 16.0);
+    let at = |x: f32, y: f32| luma(frame, rect.x0 + x * w, rect.y0 + y * h);
+    let mut out = Vec::with_capacity(256);
+    for y in 0..16 {
+        for x in 0..16 {
+            let (x, y) = (x as f32, y as f32);
+            out.push((at(x + 0.25, y + 0.25) + at(x + 0.75, y + 0.25) + at(x + 0.25, y + 0.75) + at(x + 0.75, y + 0.75)) / 4.0);
+        }
+    }
+    out
+}
+
+/// The whole picture as a small grid of grey means (of 8 × 8 samples each), 0..=255.
+fn grey(frame: &Frame, width: usize, height: usize) -> Vec<f32> {
+    let (w, h) = (frame.width as f32 / width as f32, frame.height as f32 / height as f32);
+    let mut out = Vec::with_capacity(width * height);
+    for y in 0..height {
+        for x in 0..width {
+            let mut sum = 0.0;
+            for k in 0..64 {
+                let (u, v) = ((k % 8) as f32 / 8.0, (k / 8) as f32 / 8.0);
+                sum += luma(frame, (x as f32 + u) * w, (y as f32 + v) * h);
+            }
+            out.push(sum / 64.0);
+        }
+    }
+    out
+}
+
+/// First plane (luma, or green) at a place, 0..=255.
+fn luma(frame: &Frame, x: f32, y: f32) -> f32 {
+    let x = (x.max(0.0) as usize).min(frame.width.saturating_sub(1));
+    let y = (y.max(0.0) as usize).min(frame.height.saturating_sub(1));
+    frame.planes.first().map_or(0.0, |p| p.samples.get(y * p.width + x)) * 255.0 / frame.max_value()
+}
+
+fn pearson(a: &[f32], b: &[f32]) -> f32 {
+    let n = a.len().min(b.len()).max(1) as f32;
+    let (ma, mb) = (a.iter().sum::<f32>() / n, b.iter().sum::<f32>() / n);
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        ab += (x - ma) * (y - mb);
+        aa += (x - ma) * (x - ma);
+        bb += (y - mb) * (y - mb);
+    }
+    if aa * bb > 1e-6 { ab / (aa * bb).sqrt() } else { 1.0 }
+}
+
+#[cfg(test)]
+impl Track {
+    /// A still face.
+    pub(crate) fn for_test(first: u64, n: usize, rect: Rect<InFrame>) -> Self {
+        let face = Face { rect, points: points_in_box(&rect), score: 0.95 };
+        let mut t = Track::new(first, face);
+        t.faces = vec![face; n];
+        t
+    }
+}

@@ -1,0 +1,346 @@
+//! The adversary at the gate: decodes the finished file again and attacks it.
+//!
+//! ```text
+//! original ─► faces found afresh ─┐
+//! plan ─► its boxes ──────────────┼─► every face-frame: is the original's detail still there?
+//! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
+//! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
+//! bytes and streams of the output ──► is anything in the file that is not on the allow-list?
+//! ```
+//!
+//! **Invariant**: nothing here writes pictures or sound, and nothing that failed is forgiven: an attack that could not
+//! run is a failure of its own. A cleared report means that these attackers did not succeed, and no more.
+//!
+//! ```no_run
+//! use understudy::infer::{Device, ModelSet, Runtime};
+//! use understudy::verify::{VerifyInput, VerifyOptions, verify};
+//! # fn main() -> understudy::Result<()> {
+//! let runtime = Runtime::load(None, Device::Cpu)?;
+//! let models = ModelSet::discover(&ModelSet::search_path(&[]))?;
+//! let input = VerifyInput::new("film.mov".as_ref(), "disguised.mp4".as_ref(), &models, &runtime);
+//! let found = verify(&input, &VerifyOptions::default(), &|done, total| println!("{done} of {total}"))?;
+//! understudy::report::write("report".as_ref(), &found.report, &found.pictures, false)?;
+//! # Ok(()) }
+//! ```
+
+mod bytes;
+mod container;
+mod decode;
+mod examine;
+mod faces;
+mod identity;
+mod likeness;
+mod people;
+mod sound;
+mod streams;
+mod subjects;
+
+use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
+use crate::plan::{Casting, Finding, Plan};
+use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, Report};
+use crate::vision::Networks;
+use crate::{Error, Result};
+use std::path::Path;
+use streams::failure;
+
+/// How hard to attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// The detector looks at one source frame in so many; between two looks places are interpolated. At least 1.
+    pub stride: u64,
+    /// All scales of the detector at every look.
+    pub thorough: bool,
+    /// One frame in so many of a face is attacked by the recogniser, besides the first, the last and all suspicious ones.
+    pub identity_every: u64,
+    /// One output frame in so many is searched for faces at other places; 0 for none.
+    pub elsewhere_every: u64,
+}
+
+impl Default for VerifyOptions {
+    /// Every third frame, all scales at every fifth look, recognition on every tenth face-frame.
+    fn default() -> Self {
+        VerifyOptions { stride: 3, thorough: false, identity_every: 10, elsewhere_every: 25 }
+    }
+}
+
+impl VerifyOptions {
+    /// The strongest attack: every frame, every scale.
+    #[must_use]
+    pub fn max() -> Self {
+        VerifyOptions { stride: 1, thorough: true, identity_every: 3, elsewhere_every: 10 }
+    }
+}
+
+/// What is verified, and what is known about it.
+#[derive(Clone, Copy)]
+pub struct VerifyInput<'a> {
+    /// The film as recorded.
+    pub original: &'a Path,
+    /// The finished film, or its part file.
+    pub output: &'a Path,
+    /// What was found in the original. Without it, only faces found afresh are attacked.
+    pub plan: Option<&'a Plan>,
+    /// What was ordered. Without it everybody must have been changed.
+    pub casting: Option<&'a Casting>,
+    /// Times (seconds from the sound's first sample) in which the recorded voice may be heard.
+    pub voice_keep: &'a [(f64, f64)],
+    /// Doubts of the rendering, for the report; those of the plan are added.
+    pub findings: &'a [Finding],
+    /// Networks that attack.
+    pub models: &'a ModelSet,
+    /// Where they run.
+    pub runtime: &'a Runtime,
+}
+
+impl<'a> VerifyInput<'a> {
+    /// Two files, nothing else known.
+    #[must_use]
+    pub fn new(original: &'a Path, output: &'a Path, models: &'a ModelSet, runtime: &'a Runtime) -> Self {
+        let (plan, casting) = (None, None);
+        VerifyInput { original, output, plan, casting, voice_keep: &[], findings: &[], models, runtime }
+    }
+}
+
+/// The report and its pictures.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// What was found.
+    pub report: Report,
+    /// Worst frames of each person, by their number in the report.
+    pub pictures: Pictures,
+}
+
+/// Attacks a finished film. `progress` is told how much of how much is done.
+///
+/// # Errors
+/// `Input` and its kin for the original, `Model` for the networks, `Usage` if both files are one. A check that failed is
+/// no error: see [`Report::cleared`].
+pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &dyn Fn(u64, u64)) -> Result<Verified> {
+    if same_file(input.original, input.output) {
+        return Err(Error::Usage("original and output are the same file; give two files".into()));
+    }
+    let mut streams = streams::check(input.original, input.output)?;
+    let salvage = input.plan.is_some_and(|p| p.salvaged);
+    let mut failures = std::mem::take(&mut streams.failures);
+    let mut warnings = std::mem::take(&mut streams.warnings);
+    let frames = frames_expected(&streams.source);
+    let step = |part: u64, done: u64| progress((part * frames + done).min(3 * frames), 3 * frames);
+
+    let mut faces = None;
+    let mut sound = sound::Outcome::default();
+    if let Some(output) = &streams.output {
+        let mut checked = check_faces(input, options, salvage, &step)?;
+        failures.append(&mut checked.people.failures);
+        warnings.append(&mut checked.people.warnings);
+        failures.append(&mut checked.failures);
+        faces = Some(checked);
+        let seconds = streams.source.duration_secs.unwrap_or(0.0).max(1.0);
+        let heard = |secs: f64| step(2, ((secs / seconds).min(1.0) * frames as f64) as u64);
+        let (a, b) = ((input.original, &streams.source), (input.output, output));
+        sound = sound::attack(a, b, input.voice_keep, salvage, &heard)?;
+        failures.append(&mut sound.failures);
+    }
+    streams.compare_lengths(&sound.lengths);
+    failures.append(&mut streams.failures);
+    warnings.append(&mut streams.warnings);
+    step(3, 0);
+
+    let mut report = empty_report(input, options)?;
+    warn_of_gaps(input, &mut warnings);
+    let mut pictures = Pictures::default();
+    if let Some(f) = faces {
+        report.people = f.people.people;
+        report.kept = f.people.kept;
+        report.frames = f.frames.0.min(f.frames.1);
+        let exact = f.frames.0 == f.frames.1;
+        streams.rows.insert(0, row("Frames", f.frames.0, f.frames.1, exact));
+        let late = format!("up to {:.2} ms apart", f.late * 1000.0);
+        streams.rows.insert(1, row("Times of frames", "", late, f.late <= 0.001));
+        pictures = f.people.pictures;
+    }
+    report.cleared = failures.is_empty();
+    report.failures = merged(failures);
+    report.warnings = merged(warnings);
+    report.streams = streams.rows;
+    report.texts_searched = streams.texts;
+    report.sound = sound.reports;
+    Ok(Verified { report, pictures })
+}
+
+fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> crate::report::Compared {
+    crate::report::Compared { what: what.into(), source: source.to_string(), output: output.to_string(), ok }
+}
+
+/// What the comparison of faces gave.
+struct Faces {
+    people: people::Outcome,
+    failures: Vec<Failure>,
+    frames: (u64, u64),
+    late: f64,
+}
+
+fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step: &dyn Fn(u64, u64)) -> Result<Faces> {
+    let mut networks = Networks::open(input.models, input.runtime)?;
+    let recogniser = networks.embedding.as_deref_mut();
+    let recogniser = recogniser.ok_or_else(|| Error::Model("no network that recognises faces".into()))?;
+    let orders = subjects::Orders::new(input.casting);
+    std::thread::scope(|scope| {
+        let mut film = decode::Pictures::open(scope, "verify-find", input.original, salvage)?;
+        let mut finder = faces::Finder {
+            first: networks.detector.as_mut(),
+            second: match &mut networks.second {
+                Some(second) => Some(second.as_mut()),
+                None => None,
+            },
+            stride: options.stride.max(1),
+            thorough: options.thorough,
+        };
+        let found = faces::find(&mut film, &mut finder, &|n| step(0, n))?;
+        drop(film);
+        let subjects = subjects::gather(found.tracks, input.plan, &orders)?;
+        let mut source = decode::Pictures::open(scope, "verify-source", input.original, salvage)?;
+        let mut output = decode::Pictures::open(scope, "verify-output", input.output, false)?;
+        let mut attackers = examine::Attackers {
+            detector: networks.detector.as_mut(),
+            recogniser,
+            every: options.identity_every.max(1),
+            elsewhere: options.elsewhere_every,
+        };
+        let seen = examine::examine(&mut source, &mut output, &subjects, &orders, &mut attackers, &|n| step(1, n))?;
+        let mut failures = frame_failures(&seen);
+        if seen.frames.0 != found.frames {
+            let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
+            failures.push(failure("frames.source", 1, None, text));
+        }
+        let (frames, late) = (seen.frames, seen.late.2);
+        Ok(Faces { people: people::judge(&subjects, seen, input.plan, input.casting), failures, frames, late })
+    })
+}
+
+fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
+    let mut out = Vec::new();
+    if let Some(why) = &seen.broken {
+        out.push(failure("output.damaged", 1, Some(seen.frames.1), format!("the output breaks off: {why}")));
+    }
+    let (a, b) = seen.frames;
+    if a != b {
+        let text = format!("the original has {a} frames, the output {b}: what has no partner was not compared");
+        out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
+    }
+    if seen.late.0 > 0 {
+        let text = format!("frames are shown at another time than in the original, by up to {:.1} ms", seen.late.2 * 1000.0);
+        out.push(failure("frames.time", seen.late.0, seen.late.1, text));
+    }
+    out
+}
+
+fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
+    if input.plan.is_none() {
+        let text = "no plan was given: faces that only the analysis found were not attacked, and nobody counts as kept";
+        warnings.push(failure("plan.missing", 1, None, text));
+    } else if input.casting.is_none() {
+        warnings.push(failure("cast.missing", 1, None, "no cast was given: everybody had to be changed"));
+    }
+    if !input.voice_keep.is_empty() {
+        let secs: f64 = input.voice_keep.iter().map(|k| k.1 - k.0).sum();
+        let text = format!("{secs:.1} s of the recorded voice may be heard, by the cast: confirm that this is meant");
+        warnings.push(failure("sound.kept", input.voice_keep.len() as u64, None, text));
+    }
+}
+
+/// Failures of one kind and text become one.
+fn merged(all: Vec<Failure>) -> Vec<Failure> {
+    let mut out: Vec<Failure> = Vec::new();
+    for f in all {
+        match out.iter_mut().find(|o| o.kind == f.kind && o.detail == f.detail) {
+            Some(o) => {
+                o.count += f.count;
+                o.first_frame = o.first_frame.into_iter().chain(f.first_frame).min();
+            }
+            None => out.push(f),
+        }
+    }
+    out
+}
+
+fn frames_expected(probe: &crate::media::Probe) -> u64 {
+    let by_time = probe.duration_secs.unwrap_or(0.0) * probe.video.avg_frame_rate;
+    probe.video.frame_count_hint.unwrap_or(by_time.clamp(1.0, 1e9) as u64).max(1)
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((std::fs::canonicalize(a), std::fs::canonicalize(b)), (Ok(x), Ok(y)) if x == y)
+}
+
+fn sha256_of(path: &Path) -> Result<String> {
+    use sha2::Digest;
+    let io = |e| Error::io("cannot read the output", path, e);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut hash = sha2::Sha256::new();
+    std::io::copy(&mut file, &mut hash).map_err(io)?;
+    Ok(crate::plan::hex(&hash.finalize()))
+}
+
+fn attackers(models: &ModelSet) -> Vec<AttackerModel> {
+    let named = |m: &InstalledModel, role: &str| AttackerModel {
+        name: m.entry.name.clone(),
+        role: role.into(),
+        sha256: m.entry.sha256.clone(),
+        licence: m.entry.licence.clone(),
+    };
+    let family = |m: &InstalledModel| m.entry.name.split('_').next().unwrap_or_default().to_owned();
+    let first = models.best(Role::Detector);
+    let detectors = models.all().iter().filter(|m| m.entry.role == Role::Detector);
+    let second = first.and_then(|f| detectors.clone().find(|m| family(m) != family(f)));
+    let mut out: Vec<AttackerModel> = Vec::new();
+    out.extend(first.map(|m| named(m, "finds faces")));
+    out.extend(second.map(|m| named(m, "confirms faces")));
+    out.extend(models.best(Role::Embedding).map(|m| named(m, "recognises faces")));
+    out
+}
+
+fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> {
+    let mut findings = input.plan.map_or_else(Vec::new, |p| p.findings.clone());
+    findings.extend_from_slice(input.findings);
+    let setting = |k: &str, v: u64| (k.to_owned(), v.to_string());
+    Ok(Report {
+        version: REPORT_VERSION,
+        program: format!("understudy {}", env!("CARGO_PKG_VERSION")),
+        cleared: false,
+        failures: vec![],
+        warnings: vec![],
+        people: vec![],
+        kept: vec![],
+        frames: 0,
+        output_sha256: sha256_of(input.output)?,
+        streams: vec![],
+        texts_searched: 0,
+        sound: vec![],
+        attacks: vec![
+            format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
+            format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}.", options.identity_every, identity::limits_text()),
+            format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
+            format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
+            "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
+        ],
+        models: attackers(input.models),
+        findings,
+        settings: vec![
+            setting("frames between looks of the detector", options.stride),
+            setting("frames between attacks by recognition", options.identity_every),
+            setting("frames between searches elsewhere", options.elsewhere_every),
+            ("all scales at every look".into(), if options.thorough { "yes" } else { "no" }.into()),
+            ("plan".into(), if input.plan.is_some() { "given" } else { "none" }.into()),
+            ("cast".into(), if input.casting.is_some() { "given" } else { "none" }.into()),
+        ],
+        limits: [
+            "People whose face no detector finds: from behind, beyond profile, or under 14 pixels.",
+            "Clothes, tattoos, hands, gait, place, and what is said.",
+            "Recognisers stronger than the one named above, people who know the person, and attackers who train on disguised footage.",
+            "Recognition of a voice by its manner of speaking; only the recorded sound itself is searched.",
+            "Text in the picture, and anything outside this one file.",
+        ]
+        .map(String::from)
+        .to_vec(),
+    })
+}

@@ -1,0 +1,309 @@
+//! The verdict person by person: subjects joined to people, their galleries, and what failed.
+
+use super::examine::{Elsewhere, Seen, Sight};
+use super::identity::{self, Attack, Sample};
+use super::streams::failure;
+use super::subjects::{Subject, treatment_word};
+use crate::plan::{Casting, Plan};
+use crate::report::{Bound, Failure, PersonReport, Pictures};
+use crate::vision::Embedding;
+use std::collections::BTreeMap;
+
+/// Cosine of two subjects' galleries that makes them one person where no plan says so. Between the limit for strangers
+/// (0.36) and what one person's faces in one film score (0.83 to 0.96).
+const SAME_PERSON: f32 = 0.55;
+/// Faces away from all known places that must be recognised before it counts, unless one is beyond doubt.
+const ELSEWHERE_HITS: usize = 2;
+/// A single such face over this is beyond doubt.
+const ELSEWHERE_SURE: f32 = 0.55;
+
+/// What came of all people.
+pub(crate) struct Outcome {
+    /// People, the most at risk first.
+    pub people: Vec<PersonReport>,
+    /// Their pictures, by the same numbers.
+    pub pictures: Pictures,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// What a person should look at.
+    pub warnings: Vec<Failure>,
+    /// Who was left as filmed.
+    pub kept: Vec<String>,
+}
+
+/// One person while the verdict is made.
+struct Person {
+    alias: String,
+    treatment: String,
+    tracks: Vec<u32>,
+    subjects: Vec<usize>,
+    gallery: Option<Embedding>,
+    attack: Option<Attack>,
+    hidden: bool,
+}
+
+/// Makes the verdict.
+pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casting: Option<&Casting>) -> Outcome {
+    let Seen { sights, mut pictures, elsewhere, .. } = seen;
+    let mut people = group(subjects, &sights, plan, casting);
+    for p in &mut people {
+        let samples = samples_of(p, &sights);
+        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g));
+        p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
+    }
+    let mut out =
+        Outcome { people: vec![], pictures: Pictures::default(), failures: vec![], warnings: vec![], kept: vec![] };
+    let others: Vec<Option<(f32, usize)>> = (0..people.len()).map(|k| nearest_other(&people, k)).collect();
+    let mut rows: Vec<(f32, usize, PersonReport)> = Vec::new();
+    for (k, p) in people.iter().enumerate() {
+        let report = report(p, subjects, &sights, others[k].map(|o| o.0));
+        out.face_failures(p, &report, &sights);
+        out.identity_failures(p, &people, others[k]);
+        rows.push((risk(&report), k, report));
+    }
+    out.doubtful(subjects, &sights, &people);
+    out.elsewhere(&elsewhere, &people);
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let place: BTreeMap<usize, usize> = rows.iter().enumerate().map(|(new, (_, old, _))| (*old, new)).collect();
+    let owner = |subject: usize| {
+        let old = people.iter().position(|p| p.subjects.contains(&subject))?;
+        place.get(&old).copied()
+    };
+    pictures.regroup(&owner);
+    out.pictures = pictures;
+    out.people = rows.into_iter().map(|r| r.2).collect();
+    out
+}
+
+fn samples_of<'s>(p: &Person, sights: &'s [Sight]) -> Vec<&'s Sample> {
+    p.subjects.iter().flat_map(|k| &sights[*k].samples).collect()
+}
+
+/// Joins subjects: by the plan where it knows them, by likeness otherwise.
+fn group(subjects: &[Subject], sights: &[Sight], plan: Option<&Plan>, casting: Option<&Casting>) -> Vec<Person> {
+    let mut people: Vec<Person> = Vec::new();
+    let certain = |s: &&(usize, &Subject)| s.1.counts;
+    let all: Vec<(usize, &Subject)> = subjects.iter().enumerate().collect();
+    for (k, s) in all.iter().filter(certain) {
+        let Some(track) = s.track else { continue };
+        let (alias, treatment) = name(track, plan, casting);
+        let at = match people.iter().position(|p| p.alias == alias) {
+            Some(at) => at,
+            None => {
+                people.push(Person::new(alias, treatment));
+                people.len() - 1
+            }
+        };
+        people[at].subjects.push(*k);
+        if !people[at].tracks.contains(&track) {
+            people[at].tracks.push(track);
+        }
+    }
+    people.iter_mut().for_each(|p| p.remember(sights));
+    let treatment = if plan.is_some() { "not in the plan" } else { "unknown" };
+    for (k, _) in all.iter().filter(certain).filter(|s| s.1.track.is_none()) {
+        let own = gallery_of(&[*k], sights);
+        let near = own.as_ref().and_then(|g| {
+            let scored = people.iter().enumerate().filter_map(|(i, p)| Some((i, p.gallery.as_ref()?.cosine(g))));
+            scored.filter(|(_, v)| *v >= SAME_PERSON).max_by(|a, b| a.1.total_cmp(&b.1))
+        });
+        match near {
+            Some((i, _)) => people[i].subjects.push(*k),
+            None => {
+                let mut p = Person::new(format!("Face {}", people.len() + 1), treatment.into());
+                p.subjects.push(*k);
+                p.gallery = own;
+                people.push(p);
+            }
+        }
+    }
+    people.iter_mut().for_each(|p| p.remember(sights));
+    people
+}
+
+fn name(track: u32, plan: Option<&Plan>, casting: Option<&Casting>) -> (String, String) {
+    if let Some(c) = casting {
+        let t = c.treatment(track);
+        if !t.alias.is_empty() {
+            return (t.alias, treatment_word(&t.face).into());
+        }
+    }
+    let person = plan.and_then(|p| p.track(track)).map_or(track, |t| t.person);
+    (format!("Person {person}"), "unknown".into())
+}
+
+/// Gallery of several subjects: attacked samples, else the faces of kept frames.
+fn gallery_of(subjects: &[usize], sights: &[Sight]) -> Option<Embedding> {
+    let samples: Vec<&Sample> = subjects.iter().flat_map(|k| &sights[*k].samples).collect();
+    identity::gallery(&samples).or_else(|| identity::mean(subjects.iter().flat_map(|k| &sights[*k].kept)))
+}
+
+impl Person {
+    fn new(alias: String, treatment: String) -> Self {
+        Person { alias, treatment, tracks: vec![], subjects: vec![], gallery: None, attack: None, hidden: false }
+    }
+
+    fn remember(&mut self, sights: &[Sight]) {
+        self.gallery = gallery_of(&self.subjects, sights);
+    }
+}
+
+/// Whose gallery, of all others, the output of this person is nearest to.
+fn nearest_other(people: &[Person], k: usize) -> Option<(f32, usize)> {
+    let mean = people[k].attack.as_ref()?.output_mean.as_ref()?;
+    let others = people.iter().enumerate().filter(|(i, _)| *i != k);
+    others.filter_map(|(i, p)| Some((p.gallery.as_ref()?.cosine(mean), i))).max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+fn report(p: &Person, subjects: &[Subject], sights: &[Sight], other: Option<f32>) -> PersonReport {
+    let mine = || p.subjects.iter().map(|k| &sights[*k]);
+    let frames: u64 = mine().map(|s| s.frames).sum();
+    let untouched: u64 = mine().map(|s| s.untouched.0).sum();
+    let worst = mine().map(|s| s.worst).filter(|w| w.1.is_some()).max_by(|a, b| a.0.total_cmp(&b.0));
+    let mut widths: Vec<(f32, usize)> = p.subjects.iter().map(|k| (subjects[*k].width, subjects[*k].spots.len())).collect();
+    widths.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut left = widths.iter().map(|w| w.1).sum::<usize>() / 2;
+    let middle = widths.iter().find(|w| {
+        let here = left < w.1;
+        left = left.saturating_sub(w.1);
+        here
+    });
+    let mut identity = p.attack.as_ref().map(|a| a.report.clone());
+    if let Some(i) = &mut identity {
+        i.cosine_other = other;
+    }
+    PersonReport {
+        alias: p.alias.clone(),
+        treatment: p.treatment.clone(),
+        tracks: p.tracks.clone(),
+        width_px: middle.map_or(0.0, |w| w.0),
+        face_frames: frames,
+        exempt_frames: mine().map(|s| s.exempt).sum(),
+        untouched,
+        partly_untouched: mine().map(|s| s.partly.0).sum(),
+        worst_likeness: worst.map_or(0.0, |w| w.0),
+        worst_frame: worst.and_then(|w| w.1),
+        identity,
+        untouched_bound: Bound::of(untouched, frames),
+    }
+}
+
+/// Order of the report.
+fn risk(p: &PersonReport) -> f32 {
+    let seen = if p.untouched > 0 { 4.0 } else if p.partly_untouched > 0 { 3.0 } else { 0.0 };
+    let near = p.identity.as_ref().map_or(0.0, |i| {
+        let over = if i.over_threshold > 0 { 1.0 } else { 0.0 };
+        over + i.cosine_track.max(i.cosine_max).max(0.0)
+    });
+    seen + near + if p.face_frames == 0 { -1.0 } else { 0.1 * p.worst_likeness }
+}
+
+fn first<'s>(p: &Person, sights: &'s [Sight], of: impl Fn(&'s Sight) -> Option<u64>) -> Option<u64> {
+    p.subjects.iter().filter_map(|k| of(&sights[*k])).min()
+}
+
+impl Outcome {
+    fn fail(&mut self, kind: &str, count: u64, first: Option<u64>, text: String) {
+        self.failures.push(failure(kind, count, first, text));
+    }
+
+    fn face_failures(&mut self, p: &Person, r: &PersonReport, sights: &[Sight]) {
+        if r.untouched > 0 {
+            let at = first(p, sights, |s| s.untouched.1);
+            self.fail("face.untouched", r.untouched, at, format!("the face of {} is still the original's", p.alias));
+        }
+        if r.partly_untouched > 0 {
+            let at = first(p, sights, |s| s.partly.1);
+            let text = format!("a part of the face of {} (eyes, mouth or a side) is still the original's", p.alias);
+            self.fail("face.partly", r.partly_untouched, at, text);
+        }
+        let altered: u64 = p.subjects.iter().map(|k| sights[*k].altered.0).sum();
+        if altered > 0 {
+            let at = first(p, sights, |s| s.altered.1);
+            let text = format!("the face of {} was to stay as filmed, but was changed", p.alias);
+            self.warnings.push(failure("face.altered", altered, at, text));
+        }
+        if r.exempt_frames > 0 {
+            let why = if p.treatment == "keep" { "kept by the cast" } else { "revealed by the cast" };
+            self.kept.push(format!("{}: {} face-frames left as filmed, {why}", p.alias, r.exempt_frames));
+        }
+    }
+
+    fn identity_failures(&mut self, p: &Person, people: &[Person], other: Option<(f32, usize)>) {
+        let Some(attack) = &p.attack else {
+            if p.hidden {
+                let text = format!("{} could not be attacked by recognition: no face could be aligned", p.alias);
+                self.warnings.push(failure("face.unattacked", 1, None, text));
+            }
+            return;
+        };
+        let r = &attack.report;
+        if let Some((at, n)) = attack.certain {
+            let text = format!("{} is recognised in the output (cosine up to {:.2})", p.alias, r.cosine_max);
+            self.fail("face.recognised", n, Some(at), text);
+        } else if attack.too_many_hits() {
+            let text = format!(
+                "{} is recognised in {} of {} attacked frames (limit {:.2})",
+                p.alias, r.over_threshold, r.samples, r.threshold
+            );
+            self.fail("face.recognised", r.over_threshold, r.worst_frame, text);
+        } else if attack.mean_is_recognised() {
+            let text = format!("{} is recognised by all output faces together (cosine {:.2})", p.alias, r.cosine_track);
+            self.fail("face.recognised", 1, r.worst_frame, text);
+        }
+        let Some((cosine, k)) = other else { return };
+        let limits = identity::limits(48.0);
+        let text = format!("the disguise of {} looks like {} (cosine {cosine:.2}): choose another double", p.alias, people[k].alias);
+        if cosine >= limits.certain {
+            self.fail("face.other_person", 1, None, text);
+        } else if cosine >= limits.single {
+            self.warnings.push(failure("face.other_person", 1, None, text));
+        }
+    }
+
+    /// Weak detections: unchanged ones are for a person to look at, unless somebody is recognised there.
+    fn doubtful(&mut self, subjects: &[Subject], sights: &[Sight], people: &[Person]) {
+        let (mut count, mut at) = (0, None::<u64>);
+        for (_, sight) in subjects.iter().zip(sights).filter(|(s, _)| !s.counts) {
+            for s in &sight.samples {
+                let faces = people.iter().filter(|p| p.hidden);
+                let hit = faces.filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?), p))).find(|(v, _)| v.certain);
+                if let Some((_, p)) = hit {
+                    let text = format!("{} is recognised where only a weak detection was", p.alias);
+                    self.fail("face.recognised", 1, Some(s.frame), text);
+                    break;
+                }
+            }
+            if sight.untouched.0 > 0 {
+                count += sight.untouched.0;
+                at = at.into_iter().chain(sight.untouched.1).min();
+            }
+        }
+        if count > 0 {
+            let text = "something that a detector took for a face, without much certainty, is unchanged: look whether it is one";
+            self.warnings.push(failure("face.doubtful", count, at, text));
+        }
+    }
+
+    /// Faces that were moved, mirrored or reflected.
+    fn elsewhere(&mut self, faces: &[Elsewhere], people: &[Person]) {
+        let mut hits: BTreeMap<usize, Vec<(u64, f32)>> = BTreeMap::new();
+        for e in faces {
+            let scored = people.iter().enumerate().filter_map(|(k, p)| Some((k, p.gallery.as_ref()?.cosine(&e.face))));
+            let Some((k, cosine)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+            if people[k].hidden && cosine >= identity::limits(e.width).certain {
+                hits.entry(k).or_default().push((e.frame, cosine));
+            }
+        }
+        for (k, list) in hits {
+            let most = list.iter().map(|h| h.1).fold(0.0, f32::max);
+            let text = format!(
+                "a face like {} (cosine {most:.2}) is seen in the output where the original has none",
+                people[k].alias
+            );
+            let f = failure("face.elsewhere", list.len() as u64, list.first().map(|h| h.0), text);
+            let sure = list.len() >= ELSEWHERE_HITS || most >= ELSEWHERE_SURE;
+            if sure { self.failures.push(f) } else { self.warnings.push(f) }
+        }
+    }
+}
