@@ -7,6 +7,7 @@ mod common;
 mod archive;
 mod casts;
 mod films;
+mod formats;
 mod machine;
 mod outputs;
 mod refusals;
