@@ -11,7 +11,6 @@ pub use pictures::{Picture, Pictures};
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 use std::path::Path;
 
 /// Version of `report.json`.

@@ -16,6 +16,8 @@ use rayon::prelude::*;
 const SUSPICIOUS: f32 = 0.6;
 /// Most suspicious frames of one subject that are attacked besides the regular samples.
 const MOST_SUSPICIOUS: usize = 200;
+/// Samples of a subject below which more frames than the regular ones are attacked.
+const LEAST_SAMPLES: u64 = 24;
 /// Most samples of one subject: bounds memory in long films.
 const MOST_SAMPLES: u64 = 1500;
 /// Faces in the gallery of somebody who is kept.
@@ -270,7 +272,7 @@ fn note(
         sight.worst = (likeness.score(), Some(at.frame));
     }
     let n = subject.spots.len() as u64;
-    let every = attackers.every.max(n / MOST_SAMPLES).max(1);
+    let every = attackers.every.min(n / LEAST_SAMPLES).max(n / MOST_SAMPLES).max(1);
     let regular = at.index as u64 % every == 0 || at.index + 1 == subject.spots.len();
     let suspicious = untouched || partly || likeness.fine > SUSPICIOUS;
     if regular || suspicious && sight.suspicious < MOST_SUSPICIOUS {

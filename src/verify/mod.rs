@@ -344,3 +344,6 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         .to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests;

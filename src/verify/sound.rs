@@ -204,7 +204,8 @@ impl Stretch {
 
 impl Outcome {
     fn judge(&mut self, (i, j): (usize, usize), (ca, cb): (usize, usize), r: &LeakReport) {
-        let leaked = r.leaked_secs();
+        // An empty sum is −0.
+        let leaked = r.leaked_secs() + 0.0;
         let place = format!("channel {} of sound stream {}", cb + 1, j + 1);
         if leaked > 0.0 {
             let at = r.ranges_secs.first().map_or(0.0, |x| x.0);
