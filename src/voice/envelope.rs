@@ -91,7 +91,13 @@ impl EnvelopeEstimator {
         self.sums.push(0.0);
         let last = BINS as isize - 1;
         for i in -(pad as isize)..=last + pad as isize {
-            let mirrored = if i < 0 { -i } else if i > last { 2 * last - i } else { i };
+            let mirrored = if i < 0 {
+                -i
+            } else if i > last {
+                2 * last - i
+            } else {
+                i
+            };
             total += self.power.get(mirrored.unsigned_abs()).copied().unwrap_or(0.0);
             self.sums.push(total);
         }

@@ -57,8 +57,7 @@ impl PitchTracker {
     #[must_use]
     pub fn new() -> Self {
         let mut fft = RealFft::new(FFT);
-        let window: Vec<f64> =
-            (0..SPAN).map(|i| 0.5 - 0.5 * (TAU * (i as f64 + 0.5) / SPAN as f64).cos()).collect();
+        let window: Vec<f64> = (0..SPAN).map(|i| 0.5 - 0.5 * (TAU * (i as f64 + 0.5) / SPAN as f64).cos()).collect();
         let window_ac = autocorrelation(&mut fft, &window);
         PitchTracker { fft, window, window_ac, frame: vec![0.0; SPAN], path: VecDeque::new(), peak: 0.0 }
     }
@@ -69,9 +68,11 @@ impl PitchTracker {
         if let Some(last) = self.path.back() {
             for c in &mut candidates {
                 let reach = |p: &Candidate| p.score - transition(p.f0_hz, c.f0_hz);
-                let (back, best) = last.iter().map(reach).enumerate().fold((0, f64::NEG_INFINITY), |a, (i, v)| {
-                    if v > a.1 { (i, v) } else { a }
-                });
+                let (back, best) = last
+                    .iter()
+                    .map(reach)
+                    .enumerate()
+                    .fold((0, f64::NEG_INFINITY), |a, (i, v)| if v > a.1 { (i, v) } else { a });
                 c.back = back;
                 c.score += best;
             }
@@ -94,7 +95,10 @@ impl PitchTracker {
     /// Follows the best path back from the newest frame and removes the oldest one.
     fn take_oldest(&mut self) -> f64 {
         let best = |c: &Vec<Candidate>| {
-            c.iter().enumerate().fold((0, f64::NEG_INFINITY), |a, (i, c)| if c.score > a.1 { (i, c.score) } else { a }).0
+            c.iter()
+                .enumerate()
+                .fold((0, f64::NEG_INFINITY), |a, (i, c)| if c.score > a.1 { (i, c.score) } else { a })
+                .0
         };
         let mut at = self.path.back().map_or(0, best);
         for step in self.path.iter().skip(1).rev() {

@@ -1,9 +1,9 @@
 //! From samples to pitch and cepstrum, one feature per 5 ms, for both passes and for building the tables.
 
+use super::HOP;
 use super::cepstrum::{POINTS, WIDE_ORDER, cepstrum_from_envelope};
 use super::envelope::{EnvelopeEstimator, REACH};
 use super::f0::{PitchTracker, SPAN};
-use super::HOP;
 use std::collections::VecDeque;
 
 /// What is known of one 5 ms frame, centred at sample `index · HOP`.

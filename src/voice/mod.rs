@@ -11,6 +11,7 @@
 //! loudness contour and a 24-number spectrum per 5 ms pass, all with the owner's statistics replaced.
 //! This is a disguise, not anonymity: `docs/voice.md` says what still leaks.
 
+pub mod attack;
 pub mod cepstrum;
 mod cleared;
 mod disguise;

@@ -8,8 +8,8 @@ use super::speaker::{KNOTS_HZ, PseudoSpeaker};
 use super::tables::Tables;
 use super::{BINS, FFT_SIZE, RATE_HZ};
 
-/// Noise floor under the population's unvoiced mean, natural log power: −18 dB.
-const FLOOR_DROP: f64 = 4.2;
+/// Noise floor under the population's unvoiced mean, natural log power: −24 dB, about 28 dB under the speech.
+const FLOOR_DROP: f64 = 5.5;
 /// Further drop of frames on their way to the floor.
 const FADE_DROP: f64 = 2.3;
 /// Nothing lies more than this under the floor.
@@ -38,7 +38,9 @@ impl Painter {
         let bin_hz = |i: usize| i as f64 * f64::from(RATE_HZ) / FFT_SIZE as f64;
         let floor_points = points_from_cepstrum(tables.population[1].mean.as_slice());
         Painter {
-            source_hz: (0..BINS).map(|i| bin_hz(i) / (knot_factor(speaker, bin_hz(i)) * speaker.tract_factor)).collect(),
+            source_hz: (0..BINS)
+                .map(|i| bin_hz(i) / (knot_factor(speaker, bin_hz(i)) * speaker.tract_factor))
+                .collect(),
             slope: (0..BINS).map(|i| mel_from_hz(bin_hz(i)) / mel_from_hz(TOP_HZ) - 0.5).collect(),
             floor: (0..BINS).map(|i| between(&floor_points, point_from_hz(bin_hz(i))) - FLOOR_DROP).collect(),
             tilt_db: speaker.tilt_db,
@@ -46,12 +48,6 @@ impl Painter {
             wander_tilt: Wander::new(1.0, 1.2, &mut noise),
             noise,
         }
-    }
-
-    /// The constant noise floor: natural log power of [`BINS`] bins.
-    #[must_use]
-    pub fn floor(&self) -> &[f64] {
-        &self.floor
     }
 
     /// Paints one frame. Returns false, and paints the noise floor, if a number is not finite.

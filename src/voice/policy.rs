@@ -202,7 +202,10 @@ mod tests {
     fn borders_favour_protection() {
         let t = timeline(&[(0.101, 0.299, Keep), (1.009, 1.101, Whisper)], &[]);
         assert_eq!((t.style(0, 10), t.style(0, 11), t.style(0, 28), t.style(0, 29)), (Pseudo, Keep, Keep, Pseudo));
-        assert_eq!((t.style(0, 99), t.style(0, 100), t.style(0, 110), t.style(0, 111)), (Pseudo, Whisper, Whisper, Pseudo));
+        assert_eq!(
+            (t.style(0, 99), t.style(0, 100), t.style(0, 110), t.style(0, 111)),
+            (Pseudo, Whisper, Whisper, Pseudo)
+        );
     }
 
     #[test]

@@ -94,8 +94,7 @@ impl Core {
             let room = self.output[0].len();
             let mut sink =
                 SequentialSliceOfVecs::new_mut(&mut self.output, 1, room).map_err(|e| fail(e.to_string()))?;
-            let (_, made) =
-                self.fft.process_into_buffer(&source, &mut sink, None).map_err(|e| fail(e.to_string()))?;
+            let (_, made) = self.fft.process_into_buffer(&source, &mut sink, None).map_err(|e| fail(e.to_string()))?;
             let skip = self.skip.min(made);
             self.skip -= skip;
             out.extend_from_slice(&self.output[0][skip..made]);
@@ -121,7 +120,9 @@ mod tests {
 
     #[test]
     fn length_is_exact_and_a_tone_keeps_its_time_within_half_a_sample() {
-        for (from, to) in [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 16000), (96000, 16000), (16000, 47999)] {
+        for (from, to) in
+            [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 16000), (96000, 16000), (16000, 47999)]
+        {
             let tone = |i: usize, rate: u32| (std::f64::consts::TAU * 440.0 * i as f64 / f64::from(rate)).sin() as f32;
             let x: Vec<f32> = (0..from as usize).map(|i| tone(i, from)).collect();
             let y = convert(from, to, &x);

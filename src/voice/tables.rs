@@ -28,7 +28,8 @@ impl Mixture {
     fn new(weight: &[f64], mean: &[f64], variance: &[f64]) -> Self {
         let dims = mean.len() / weight.len();
         let log_norm = |v: &[f64]| v.iter().map(|v| (std::f64::consts::TAU * v).ln()).sum::<f64>();
-        let constant = weight.iter().zip(variance.chunks_exact(dims)).map(|(w, v)| w.ln() - 0.5 * log_norm(v)).collect();
+        let constant =
+            weight.iter().zip(variance.chunks_exact(dims)).map(|(w, v)| w.ln() - 0.5 * log_norm(v)).collect();
         Mixture { dims, constant, mean: mean.to_vec(), precision: variance.iter().map(|v| 1.0 / v).collect() }
     }
 

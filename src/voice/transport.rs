@@ -143,7 +143,7 @@ mod tests {
         let mut noise = crate::voice::secret::Noise::from_os().unwrap();
         let frame = |noise: &mut crate::voice::secret::Noise| -> [f64; ORDER] {
             let common = noise.normal();
-            std::array::from_fn(|i| 3.0 + (1.0 + i as f64 * 0.2) * noise.normal() + common)
+            std::array::from_fn(|i| 3.0 + 1.5 * target.covariance[(i, i)].sqrt() * noise.normal() + common)
         };
         let mut before = Moments::default();
         let frames: Vec<_> = (0..20000).map(|_| frame(&mut noise)).collect();
@@ -151,9 +151,9 @@ mod tests {
         let map = Affine::transport(&before, &DMatrix::identity(ORDER, ORDER), target);
         let mut after = Moments::default();
         frames.iter().for_each(|f| after.add(&map.apply(f)));
-        assert!((after.mean() - &target.mean).amax() < 0.05);
+        assert!((after.mean() - &target.mean).amax() < 0.3);
         let error = (after.covariance() - &target.covariance).amax();
-        assert!(error < 0.02 * target.covariance.amax(), "{error}");
+        assert!(error < 0.03 * target.covariance.amax(), "{error}");
     }
 
     #[test]

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Equal error rates of speaker attacks on the disguise, and leaks, envelope and pitch agreement.
+
+    cargo build --release --examples
+    error_rates.py FOLDER_OF_FLAC [--speakers 20] [--dvector] [--work /tmp/voice-rates]
+
+FOLDER holds one recording per speaker (`SPEAKER-*.flac`) and `SPEAKERS.csv`. Each recording is cut at its quietest
+place near the middle: A is what the attacker has, B is what is disguised. Trials are same-sex. Needs numpy, scipy,
+soundfile; `--dvector` needs the package resemblyzer.
+
+ignorant: A as recorded against B disguised. lazy: A disguised with another secret against B disguised.
+key leaked: both disguised with one secret (per speaker drawn once; the attacker knows it).
+"""
+import argparse
+import glob
+import json
+import os
+import subprocess
+
+import numpy as np
+import soundfile as sf
+
+EXAMPLES = os.path.join(os.path.dirname(__file__), "../../target/release/examples")
+
+
+def halves(x):
+    at = np.arange(int(0.42 * len(x)), int(0.58 * len(x)), 160)
+    cut = at[np.argmin([(x[i:i + 800] ** 2).sum() for i in at])] + 400
+    return x[:cut], x[cut:]
+
+
+def disguise(pairs, secret=None):
+    args = [p for pair in pairs for p in pair]
+    subprocess.run([os.path.join(EXAMPLES, "voice_wav"), *(["--secret", secret] if secret else []), *args],
+                   check=True, stderr=subprocess.DEVNULL)
+
+
+def attack(pairs, work):
+    lines = []
+    for n, pair in enumerate(pairs):
+        names = []
+        for k, path in enumerate(pair):
+            x, rate = sf.read(path, dtype="float32")
+            names.append(os.path.join(work, f"raw{n}_{k}.f32"))
+            x.astype("<f4").tofile(names[-1])
+        lines.append(f"{names[0]} {names[1]} {rate}")
+    out = subprocess.run([os.path.join(EXAMPLES, "voice_attack")], input="\n".join(lines).encode(), capture_output=True, check=True)
+    return [json.loads(line) for line in out.stdout.splitlines()]
+
+
+def eer(target, other):
+    t, o = np.sort(target), np.sort(other)
+    cut = np.unique(np.r_[t, o])
+    miss, false = np.searchsorted(t, cut) / len(t), 1 - np.searchsorted(o, cut) / len(o)
+    k = np.argmin(np.abs(miss - false))
+    return (miss[k] + false[k]) / 2
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def show(name, enrol, test, sexes, standardise):
+    if standardise:
+        enrol, test = [(v - v.mean(0)) / (v.std(0) + 1e-9) for v in (enrol, test)]
+    score = unit(enrol) @ unit(test).T
+    n = len(score)
+    other = (sexes[:, None] == sexes[None]) & ~np.eye(n, dtype=bool)
+    rng, draws = np.random.default_rng(0), []
+    for _ in range(200):
+        k = rng.integers(0, n, n)
+        mask = other[np.ix_(k, k)] & (k[:, None] != k[None])
+        draws.append(eer(np.diag(score)[k], score[np.ix_(k, k)][mask]))
+    rank = [1 + (score[other[:, j], j] > score[j, j]).sum() for j in range(n)]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    print(f"{name:34s} EER {100 * eer(np.diag(score), score[other]):5.1f} % [{100 * low:.0f}, {100 * high:.0f}]  "
+          f"first {100 * np.mean(np.array(rank) == 1):4.0f} %  in first five {100 * np.mean(np.array(rank) <= 5):4.0f} %")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder")
+    p.add_argument("--speakers", type=int, default=20, help="per sex")
+    p.add_argument("--dvector", action="store_true")
+    p.add_argument("--work", default="/tmp/voice-rates")
+    args = p.parse_args()
+    os.makedirs(args.work, exist_ok=True)
+    with open(os.path.join(args.folder, "SPEAKERS.csv")) as f:
+        sex = dict(line.strip().split(",")[:2] for line in f.readlines()[1:] if "," in line)
+    files = [f for f in sorted(glob.glob(os.path.join(args.folder, "*.flac"))) if sf.info(f).duration >= 11]
+    files = [files[i] for i in np.random.default_rng(7).permutation(len(files))]
+    picked = [f for s in "MF" for f in [f for f in files if sex.get(os.path.basename(f).split("-")[0]) == s][:args.speakers]]
+    sexes = np.array([sex[os.path.basename(f).split("-")[0]] for f in picked])
+    at = lambda f, tag: os.path.join(args.work, os.path.basename(f)[:-5] + f"_{tag}.wav")
+    for f in picked:
+        x, rate = sf.read(f)
+        for tag, part in zip("AB", halves(x)):
+            sf.write(at(f, tag), part, rate, subtype="PCM_16")
+    disguise([(at(f, "B"), at(f, "Bd")) for f in picked])
+    disguise([(at(f, "A"), at(f, "Ad")) for f in picked])
+    common = "0123456789abcdef" * 4
+    disguise([(at(f, "A"), at(f, "Ak")) for f in picked], common)
+    disguise([(at(f, "B"), at(f, "Bk")) for f in picked], common)
+
+    b = attack([(at(f, "B"), at(f, "Bd")) for f in picked], args.work)
+    a = attack([(at(f, "A"), at(f, "Ad")) for f in picked], args.work)
+    print(f"{len(picked)} recordings: leaked windows {sum(r['leak']['leaked'] for r in a + b)} of {sum(r['leak']['windows'] for r in a + b)}, "
+          f"mixed-in at most {max(r['leak']['mixed_in'] for r in a + b):.2f}, "
+          f"envelope {np.mean([r['envelope']['correlation'] for r in a + b]):.3f} (lowest {min(r['envelope']['correlation'] for r in a + b):.2f}), "
+          f"lag {np.mean([r['envelope']['lag_ms'] for r in a + b]):.1f} ms (at most {max(abs(r['envelope']['lag_ms']) for r in a + b):.1f})")
+    v = {k: np.array([r[w] for r in s]) for k, s, w in (("A", a, "original_features"), ("B", b, "original_features"),
+                                                       ("Ad", a, "output_features"), ("Bd", b, "output_features"))}
+    kept = attack([(at(f, "Ak"), at(f, "Bk")) for f in picked], args.work)
+    v["Ak"], v["Bk"] = (np.array([r[w] for r in kept]) for w in ("original_features", "output_features"))
+    trials = [("originals", "A", "B"), ("ignorant", "A", "Bd"), ("lazy", "Ad", "Bd"), ("key leaked", "Ak", "Bk")]
+    for name, i, j in trials:
+        show("averages, " + name, v[i], v[j], sexes, True)
+    if args.dvector:
+        from resemblyzer import VoiceEncoder, preprocess_wav
+        net = VoiceEncoder("cpu", verbose=False)
+        e = {t: np.array([net.embed_utterance(preprocess_wav(at(f, t))) for f in picked]) for t in v}
+        for name, i, j in trials:
+            show("d-vector, " + name, e[i], e[j], sexes, False)
+
+
+if __name__ == "__main__":
+    main()

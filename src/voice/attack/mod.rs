@@ -1,0 +1,14 @@
+//! Attacks on treated sound, used by verification and tests. Pure measurement; no networks.
+//!
+//! A pass proves that the recorded voice is not *in* the output. It does not prove that nobody can be recognised.
+
+mod coherence;
+mod envelope;
+mod leak;
+mod prepare;
+mod speaker;
+
+pub use coherence::mixed_in;
+pub use envelope::{EnvelopeMatch, envelope_match};
+pub use leak::{LeakReport, LeakSearch, leaked_windows};
+pub use speaker::{SPEAKER_FEATURES, speaker_features};
