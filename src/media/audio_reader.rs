@@ -160,9 +160,10 @@ impl AudioReader {
         for (i, out) in self.queue.iter_mut().enumerate() {
             out.clear();
             let len = facts.samples * fmt.bytes() * if fmt.planar { 1 } else { facts.channels };
-            let plane = self.source.frame.sound_plane(if fmt.planar { i } else { 0 }, len).ok_or_else(|| {
-                Error::Input("a block of sound came out of the decoder with too little data".into())
-            })?;
+            let plane =
+                self.source.frame.sound_plane(if fmt.planar { i } else { 0 }, len).ok_or_else(|| {
+                    Error::Input("a block of sound came out of the decoder with too little data".into())
+                })?;
             sound::read_channel(fmt, plane, i, facts.channels, out);
         }
         self.align(&facts);

@@ -58,9 +58,10 @@ impl Source {
         }
         let facts = opened.streams.get(stream).ok_or_else(|| Error::Input("the film has no such stream".into()))?;
         let what = if facts.kind == "video" { "picture" } else { "block of sound" };
-        let decoder = opened.input.decoder(stream, threads, limits.max_pixels).map_err(|e| {
-            Error::Unsupported(format!("the decoder for {} does not start: {}", facts.codec, e.text()))
-        })?;
+        let decoder = opened
+            .input
+            .decoder(stream, threads, limits.max_pixels)
+            .map_err(|e| Error::Unsupported(format!("the decoder for {} does not start: {}", facts.codec, e.text())))?;
         opened.input.select(stream);
         Ok(Source {
             opened,

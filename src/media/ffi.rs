@@ -366,6 +366,8 @@ pub(super) struct StreamFacts {
     pub kind: &'static str,
     pub codec: String,
     pub profile: i32,
+    /// The container's four-letter code of the codec.
+    pub tag: [u8; 4],
     pub disposition: c_int,
     pub tags: Tags,
     pub side_data: Vec<(String, Vec<u8>)>,
@@ -381,10 +383,6 @@ pub(super) struct StreamFacts {
     pub color: RawColor,
     pub bit_rate: i64,
     pub raw_bits: c_int,
-    pub sample_rate: c_int,
-    pub channels: c_int,
-    pub layout_mask: u64,
-    pub sample_fmt: Option<SampleFmt>,
     pub has_decoder: bool,
 }
 
@@ -438,9 +436,7 @@ impl Input {
         ]);
         let mut ctx = ptr::null_mut();
         // SAFETY: on failure the call frees the context and leaves null.
-        check(unsafe {
-            sys::avformat_open_input(&mut ctx, url_of(path).as_ptr(), ptr::null(), &mut options.0)
-        })?;
+        check(unsafe { sys::avformat_open_input(&mut ctx, url_of(path).as_ptr(), ptr::null(), &mut options.0) })?;
         Ok(Input(ctx))
     }
 
@@ -450,7 +446,8 @@ impl Input {
         // SAFETY: the array has one dictionary per stream that exists now; the call does not keep it.
         unsafe {
             let count = (*self.0).nb_streams as usize;
-            let mut dicts: Vec<Dict> = (0..count).map(|_| Dict::new(&[("max_pixels", &limit), ("threads", &"1".into())])).collect();
+            let mut dicts: Vec<Dict> =
+                (0..count).map(|_| Dict::new(&[("max_pixels", &limit), ("threads", &"1".into())])).collect();
             let mut raw: Vec<*mut sys::AVDictionary> = dicts.iter().map(|d| d.0).collect();
             let code = sys::avformat_find_stream_info(self.0, raw.as_mut_ptr());
             for (d, r) in dicts.iter_mut().zip(raw) {
@@ -519,7 +516,9 @@ impl Input {
     /// Entries of the container's index of a stream, if it has one.
     pub(super) fn index_entries(&self, stream: usize) -> usize {
         // SAFETY: a valid stream.
-        self.raw_streams().get(stream).map_or(0, |s| unsafe { sys::avformat_index_get_entries_count(*s) }.max(0) as usize)
+        self.raw_streams()
+            .get(stream)
+            .map_or(0, |s| unsafe { sys::avformat_index_get_entries_count(*s) }.max(0) as usize)
     }
 
     /// Skips the packets of all other streams.
@@ -565,7 +564,8 @@ impl Input {
             (*ctx).thread_count = threads.clamp(1, 16) as c_int;
             (*ctx).max_pixels = max_pixels as i64;
             (*ctx).flags |= (sys::AV_CODEC_FLAG_UNALIGNED | sys::AV_CODEC_FLAG_OUTPUT_CORRUPT) as c_int;
-            (*ctx).err_recognition |= sys::AV_EF_CRCCHECK as c_int | sys::AV_EF_BITSTREAM as c_int | sys::AV_EF_BUFFER as c_int;
+            (*ctx).err_recognition |=
+                sys::AV_EF_CRCCHECK as c_int | sys::AV_EF_BITSTREAM as c_int | sys::AV_EF_BUFFER as c_int;
             check(sys::avcodec_open2(ctx, codec, ptr::null_mut()))?;
             Ok(dec)
         }
@@ -605,6 +605,7 @@ unsafe fn facts_of(s: *const sys::AVStream) -> StreamFacts {
             kind,
             codec: text_of(sys::avcodec_get_name((*p).codec_id)),
             profile: (*p).profile,
+            tag: (*p).codec_tag.to_le_bytes(),
             disposition: (*s).disposition,
             tags: tags_of((*s).metadata),
             side_data: side.iter().map(side_data_of).collect(),
@@ -626,10 +627,6 @@ unsafe fn facts_of(s: *const sys::AVStream) -> StreamFacts {
             },
             bit_rate: (*p).bit_rate,
             raw_bits: (*p).bits_per_raw_sample.max((*p).bits_per_coded_sample),
-            sample_rate: (*p).sample_rate,
-            channels: (*p).ch_layout.nb_channels,
-            layout_mask: mask_of(&(*p).ch_layout),
-            sample_fmt: (kind == "audio").then(|| SampleFmt::from_raw((*p).format)).flatten(),
             has_decoder: !sys::avcodec_find_decoder((*p).codec_id).is_null(),
         }
     }
@@ -639,7 +636,8 @@ fn side_data_of(d: &sys::AVPacketSideData) -> (String, Vec<u8>) {
     // SAFETY: the library's own enumeration value and its buffer of `size` bytes.
     unsafe {
         let name = text_of(sys::av_packet_side_data_name(d.type_));
-        let data = if d.data.is_null() { Vec::new() } else { std::slice::from_raw_parts(d.data, d.size.min(4096)).to_vec() };
+        let data =
+            if d.data.is_null() { Vec::new() } else { std::slice::from_raw_parts(d.data, d.size.min(4096)).to_vec() };
         (name, data)
     }
 }
@@ -906,9 +904,8 @@ impl AvFrame {
         // SAFETY: an array of valid pointers of the given length.
         unsafe {
             let n = (*self.0).nb_side_data.max(0) as usize;
-            let names = (0..n)
-                .map(|i| text_of(sys::av_frame_side_data_name((**(*self.0).side_data.add(i)).type_)))
-                .collect();
+            let names =
+                (0..n).map(|i| text_of(sys::av_frame_side_data_name((**(*self.0).side_data.add(i)).type_))).collect();
             (names, tags_of((*self.0).metadata))
         }
     }
@@ -928,7 +925,6 @@ pub(super) struct EncoderFacts {
     pub sample_fmts: Vec<SampleFmt>,
     pub rates: Vec<c_int>,
     pub layouts: Vec<(u64, usize)>,
-    pub small_last_frame: bool,
 }
 
 /// Looks an encoder up by its FFmpeg name.
@@ -956,7 +952,6 @@ pub(super) fn encoder_facts(name: &str) -> Option<EncoderFacts> {
             sample_fmts: list(c.sample_fmts.cast(), -1).into_iter().filter_map(SampleFmt::from_raw).collect(),
             rates: list(c.supported_samplerates, 0),
             layouts,
-            small_last_frame: c.capabilities as u32 & (sys::AV_CODEC_CAP_SMALL_LAST_FRAME | sys::AV_CODEC_CAP_VARIABLE_FRAME_SIZE) != 0,
         })
     }
 }
@@ -966,9 +961,8 @@ pub(super) fn best_pix_fmt(list: &[PixFmt], from: PixFmt) -> Option<PixFmt> {
     let mut raw: Vec<c_int> = list.iter().map(|f| f.0).collect();
     raw.push(-1);
     // SAFETY: a list that ends with −1, of values that the enumeration has.
-    let best = unsafe {
-        sys::avcodec_find_best_pix_fmt_of_list(raw.as_ptr().cast(), from.as_enum(), 0, ptr::null_mut())
-    };
+    let best =
+        unsafe { sys::avcodec_find_best_pix_fmt_of_list(raw.as_ptr().cast(), from.as_enum(), 0, ptr::null_mut()) };
     PixFmt::from_raw(best as c_int)
 }
 
@@ -1036,7 +1030,8 @@ impl Encoder {
             (*c).pix_fmt = v.format.as_enum();
             (*c).time_base = sys::AVRational { num: v.frame_rate.1, den: v.frame_rate.0 };
             (*c).framerate = sys::AVRational { num: v.frame_rate.0, den: v.frame_rate.1 };
-            (*c).sample_aspect_ratio = sys::AVRational { num: v.sample_aspect.0 as c_int, den: v.sample_aspect.1 as c_int };
+            (*c).sample_aspect_ratio =
+                sys::AVRational { num: v.sample_aspect.0 as c_int, den: v.sample_aspect.1 as c_int };
             set_raw!(c, color_range, v.color.range);
             set_raw!(c, color_primaries, v.color.primaries);
             set_raw!(c, color_trc, v.color.transfer);
@@ -1122,7 +1117,6 @@ pub(super) struct Output(*mut sys::AVFormatContext);
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Output {}
 
-
 impl Output {
     /// Opens the file for writing.
     pub(super) fn create(path: &Path, format: &str) -> AvResult<Self> {
@@ -1194,7 +1188,11 @@ impl Output {
     pub(super) fn time_base(&self, stream: usize) -> (c_int, c_int) {
         // SAFETY: checked against the number of streams.
         unsafe {
-            if stream < (*self.0).nb_streams as usize { ratio((**(*self.0).streams.add(stream)).time_base) } else { (1, 1000) }
+            if stream < (*self.0).nb_streams as usize {
+                ratio((**(*self.0).streams.add(stream)).time_base)
+            } else {
+                (1, 1000)
+            }
         }
     }
 
@@ -1252,13 +1250,31 @@ unsafe impl Send for Scaler {}
 
 impl Scaler {
     /// `src`/`dst`: format, matrix code point, full range.
-    pub(super) fn new(width: usize, height: usize, src: (PixFmt, c_int, bool), dst: (PixFmt, c_int, bool)) -> AvResult<Self> {
-        let flags = sys::SWS_BICUBIC | sys::SWS_ACCURATE_RND | sys::SWS_BITEXACT | sys::SWS_FULL_CHR_H_INT | sys::SWS_FULL_CHR_H_INP;
+    pub(super) fn new(
+        width: usize,
+        height: usize,
+        src: (PixFmt, c_int, bool),
+        dst: (PixFmt, c_int, bool),
+    ) -> AvResult<Self> {
+        let flags = sys::SWS_BICUBIC
+            | sys::SWS_ACCURATE_RND
+            | sys::SWS_BITEXACT
+            | sys::SWS_FULL_CHR_H_INT
+            | sys::SWS_FULL_CHR_H_INP;
         let (w, h) = (width as c_int, height as c_int);
         // SAFETY: sizes and formats are checked by the call; the tables of coefficients are static.
         unsafe {
             let ctx = sys::sws_getContext(
-                w, h, src.0.as_enum(), w, h, dst.0.as_enum(), flags, ptr::null_mut(), ptr::null_mut(), ptr::null(),
+                w,
+                h,
+                src.0.as_enum(),
+                w,
+                h,
+                dst.0.as_enum(),
+                flags,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null(),
             );
             if ctx.is_null() {
                 return Err(AvError(-libc::EINVAL));
@@ -1266,14 +1282,28 @@ impl Scaler {
             let table = |m: c_int| sys::sws_getCoefficients(m);
             // The result tells only that grey or RGB needs no matrix.
             let _ignored = sys::sws_setColorspaceDetails(
-                ctx, table(src.1), c_int::from(src.2), table(dst.1), c_int::from(dst.2), 0, 1 << 16, 1 << 16,
+                ctx,
+                table(src.1),
+                c_int::from(src.2),
+                table(dst.1),
+                c_int::from(dst.2),
+                0,
+                1 << 16,
+                1 << 16,
             );
             Ok(Scaler(ctx))
         }
     }
 
     /// Converts rows `first`, `first + every`, … (`every` 1 = the whole picture, 2 = one field).
-    pub(super) fn run(&mut self, src: &AvFrame, dst: &mut AvFrame, first: usize, every: usize, rows: usize) -> AvResult<()> {
+    pub(super) fn run(
+        &mut self,
+        src: &AvFrame,
+        dst: &mut AvFrame,
+        first: usize,
+        every: usize,
+        rows: usize,
+    ) -> AvResult<()> {
         // SAFETY: strides and starts are those of the two frames, stepped by whole rows that exist.
         unsafe {
             if sys::av_frame_is_writable(dst.0) <= 0 {
@@ -1294,7 +1324,13 @@ impl Scaler {
             let (to, to_stride) = walk(dst.0);
             let sources: [*const u8; 8] = from.map(|p| p.cast_const());
             check(sys::sws_scale(
-                self.0, sources.as_ptr(), from_stride.as_ptr(), 0, rows as c_int, to.as_ptr(), to_stride.as_ptr(),
+                self.0,
+                sources.as_ptr(),
+                from_stride.as_ptr(),
+                0,
+                rows as c_int,
+                to.as_ptr(),
+                to_stride.as_ptr(),
             ))?;
         }
         Ok(())
@@ -1327,7 +1363,15 @@ impl Resampler {
             let mut layout: sys::AVChannelLayout = std::mem::zeroed();
             sys::av_channel_layout_default(&mut layout, channels as c_int);
             check(sys::swr_alloc_set_opts2(
-                &mut r.ctx, &mut layout, format, to, &mut layout, format, from, 0, ptr::null_mut(),
+                &mut r.ctx,
+                &mut layout,
+                format,
+                to,
+                &mut layout,
+                format,
+                from,
+                0,
+                ptr::null_mut(),
             ))?;
             check(sys::swr_init(r.ctx))?;
         }

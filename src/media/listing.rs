@@ -67,13 +67,18 @@ pub fn raw_streams(path: &Path, limits: &Limits) -> Result<FileListing> {
             frame_tags: Vec::new(),
         })
         .collect();
-    let fail = |e: super::ffi::AvError| Error::Input(format!("the file cannot be read: {}: {}", e.text(), path.display()));
+    let fail =
+        |e: super::ffi::AvError| Error::Input(format!("the file cannot be read: {}: {}", e.text(), path.display()));
     let mut packet = Packet::new().map_err(fail)?;
     let mut frame = AvFrame::new().map_err(fail)?;
     let mut decoders: Vec<_> = opened
         .streams
         .iter()
-        .map(|s| matches!(s.kind, "video" | "audio").then(|| opened.input.decoder(s.index, 1, limits.max_pixels).ok()).flatten())
+        .map(|s| {
+            matches!(s.kind, "video" | "audio")
+                .then(|| opened.input.decoder(s.index, 1, limits.max_pixels).ok())
+                .flatten()
+        })
         .collect();
     let mut seen = vec![0; streams.len()];
     while opened.input.read(&mut packet).unwrap_or(false) {
@@ -118,7 +123,8 @@ pub fn read_all_video_times(path: &Path, limits: &Limits) -> Result<Vec<f64>> {
     let mut opened = open(path, limits)?;
     let film = film_stream(&opened)?.clone();
     opened.input.select(film.index);
-    let fail = |e: super::ffi::AvError| Error::Input(format!("the film cannot be read: {}: {}", e.text(), path.display()));
+    let fail =
+        |e: super::ffi::AvError| Error::Input(format!("the film cannot be read: {}: {}", e.text(), path.display()));
     let mut packet = Packet::new().map_err(fail)?;
     let mut times = Vec::new();
     let mut whole = !opened.elementary && matches!(film.codec.as_str(), "h264" | "hevc" | "prores" | "ffv1" | "mpeg4");

@@ -76,7 +76,8 @@ fn check_file(path: &Path) -> Result<()> {
 
 fn refuse(path: &Path, e: AvError) -> Error {
     let why = if intact::lacks_index(path) {
-        "the file ends before its index (the recording or the copy was cut off); copy it again or repair it first".into()
+        "the file ends before its index (the recording or the copy was cut off); copy it again or repair it first"
+            .into()
     } else if e.is_invalid_argument() {
         "this is not a kind of film that is accepted (playlists and scripts that point to other files never are); \
          convert it to .mp4 or .mkv first"

@@ -25,7 +25,10 @@ impl Unpacker {
     pub(super) fn new(format: PixFmt) -> Result<Self> {
         let desc = format.describe().ok_or_else(|| Error::Unsupported("the pictures have an unknown format".into()))?;
         let unsupported = || {
-            Error::Unsupported(format!("pictures of format {} cannot be read; convert the film to H.264 or FFV1 first", desc.name))
+            Error::Unsupported(format!(
+                "pictures of format {} cannot be read; convert the film to H.264 or FFV1 first",
+                desc.name
+            ))
         };
         let mono = desc.name.starts_with("mono");
         if desc.opaque || desc.components.is_empty() || (desc.bitstream && !mono) {
@@ -98,7 +101,13 @@ impl Unpacker {
     fn gather(&self, picture: &AvFrame, c: Component, w: usize, h: usize) -> Option<Vec<u16>> {
         let max = (1u32 << self.layout.depth) - 1;
         let own = if c.depth >= 32 { u32::MAX } else { (1u32 << c.depth) - 1 };
-        let size = if self.desc.float { 4 } else if c.depth + c.shift > 8 { 2 } else { 1 };
+        let size = if self.desc.float {
+            4
+        } else if c.depth + c.shift > 8 {
+            2
+        } else {
+            1
+        };
         let mut out = Vec::with_capacity(w * h);
         if self.desc.bitstream {
             let white_is_zero = self.desc.name == "monow";
@@ -247,7 +256,8 @@ mod tests {
 
     #[test]
     fn deep_formats_keep_every_bit() {
-        let p010 = planes("p010le", 2, &[(0, &[&[0x40, 0x00, 0xc0, 0xff], &[0, 0, 0, 0x80]]), (1, &[&[0, 0x80, 0xc0, 0xff]])]);
+        let p010 =
+            planes("p010le", 2, &[(0, &[&[0x40, 0x00, 0xc0, 0xff], &[0, 0, 0, 0x80]]), (1, &[&[0, 0x80, 0xc0, 0xff]])]);
         assert_eq!(p010, [Samples::U16(vec![1, 1023, 0, 512]), Samples::U16(vec![512]), Samples::U16(vec![1023])]);
         let big = planes("gray10be", 2, &[(0, &[&[0x03, 0xff, 0x00, 0x01]])]);
         assert_eq!(big, [Samples::U16(vec![1023, 1])]);

@@ -273,7 +273,11 @@ pub(super) fn color_of(frame: RawColor, stream: RawColor, full_by_format: bool, 
         matrix: if rgb { 0 } else { byte(frame.matrix, stream.matrix, &[0, 2], 2) },
         primaries: byte(frame.primaries, stream.primaries, &[0, 2], 2),
         transfer: byte(frame.transfer, stream.transfer, &[0, 2], 2),
-        full_range: if full_by_format || rgb { Some(true) } else { [None, Some(false), Some(true)].get(range as usize).copied().flatten() },
+        full_range: if full_by_format || rgb {
+            Some(true)
+        } else {
+            [None, Some(false), Some(true)].get(range as usize).copied().flatten()
+        },
         chroma_location: byte(frame.location, stream.location, &[0], 0),
     }
 }
@@ -282,6 +286,13 @@ fn aspect_of(frame: (i32, i32), stream: (i32, i32), transpose: bool) -> (u32, u3
     let valid = |a: (i32, i32)| (a.0 > 0 && a.1 > 0).then_some((a.0 as u32, a.1 as u32));
     let (w, h) = valid(stream).or(valid(frame)).unwrap_or((1, 1));
     if transpose { (h, w) } else { (w, h) }
+}
+
+/// FFmpeg's profile number; for ProRes by the code in the container, where FFmpeg does not say.
+fn profile_of(s: &StreamFacts) -> i32 {
+    const PRORES: [&[u8; 4]; 6] = [b"apco", b"apcs", b"apcn", b"apch", b"ap4h", b"ap4x"];
+    let by_code = PRORES.iter().position(|c| **c == s.tag).map(|i| i as i32);
+    if s.codec == "prores" { by_code.unwrap_or(s.profile) } else { s.profile }
 }
 
 /// Describes the film from its stream and its first picture.
@@ -306,7 +317,7 @@ pub(super) fn video_info(
     Ok(VideoInfo {
         stream_index: s.index,
         codec: s.codec.clone(),
-        profile: s.profile,
+        profile: profile_of(s),
         width,
         height,
         layout: turn.layout(layout),

@@ -34,9 +34,9 @@ impl Coding {
 pub(super) fn clean(coding: Coding, data: &[u8]) -> Option<Vec<u8>> {
     match coding {
         Coding::H264 => without_notes(data, |nal| nal.first().is_some_and(|b| b & 31 == 6) && is_note(&nal[1..])),
-        Coding::Hevc => without_notes(data, |nal| {
-            nal.len() > 2 && matches!(nal[0] >> 1 & 63, 39 | 40) && is_note(&nal[2..])
-        }),
+        Coding::Hevc => {
+            without_notes(data, |nal| nal.len() > 2 && matches!(nal[0] >> 1 & 63, 39 | 40) && is_note(&nal[2..]))
+        }
         Coding::Mp3 => without_lame(data),
         Coding::Other => None,
     }
@@ -125,7 +125,7 @@ pub(super) fn clean_file(path: &Path, muxer: &str) -> std::io::Result<()> {
     }
 }
 
-/// "MuxingApp" and "WritingApp" must stand in the file; their text need not be the library's name.
+/// "MuxingApp" and "WritingApp" must stand in the file, but their text may be empty (zeros end a string, RFC 8794).
 fn clean_matroska(path: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut head = vec![0; 4096];
@@ -134,7 +134,7 @@ fn clean_matroska(path: &Path) -> std::io::Result<()> {
         for at in 0..n.saturating_sub(7) {
             if head[at..at + 3] == element && &head[at + 3..at + 7] == b"Lavf" {
                 file.seek(SeekFrom::Start(at as u64 + 3))?;
-                file.write_all(b"none")?;
+                file.write_all(&[0; 4])?;
             }
         }
     }

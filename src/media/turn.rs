@@ -1,6 +1,6 @@
 //! Quarter turns and mirrorings that bring a picture upright, without touching a sample.
 
-use crate::image::{ColorModel, Plane, PixelLayout, Samples};
+use crate::image::{ColorModel, PixelLayout, Plane, Samples};
 
 /// How stored pixels become the upright picture: mirror the stored picture, then swap rows with columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

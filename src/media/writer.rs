@@ -1,7 +1,9 @@
 //! Encodes and multiplexes cleared pictures and cleared sound, and nothing else.
 
 use super::convert::{Converter, raw_color};
-use super::ffi::{AvError, AvFrame, Encoder, Output, Packet, Resampler, SampleFmt, SoundShape, Step, VideoShape, rescale};
+use super::ffi::{
+    AvError, AvFrame, Encoder, Output, Packet, Resampler, SampleFmt, SoundShape, Step, VideoShape, rescale,
+};
 use super::preset::{
     AudioChoice, Container, EncoderOverrides, Preset, VideoChoice, audio_choice, audio_encoders, converted_color,
     find_container, video_choice, video_encoders,
@@ -156,9 +158,13 @@ impl Writer {
         let global = output.wants_global_headers();
         let mut notes = Vec::new();
         let earliest = earliest_start(spec);
-        let shift_secs = if earliest >= LATE_START_SECS { earliest } else { 0.0 };
+        let shift_secs = match earliest {
+            _ if container.from_zero => spec.video.time_base.seconds(spec.video.start),
+            late if late >= LATE_START_SECS => late,
+            _ => 0.0,
+        };
         let mut video = open_video(spec, container, global, &mut notes)?;
-        let base = stream_base(spec, container, &video.1);
+        let base = stream_base(spec, container);
         let stream = output.add(&video.0.encoder, base, video.1.tag).map_err(|e| write_error(&spec.path, e))?;
         video.0.stream = stream;
         video.0.shift = spec.video.time_base.tick(shift_secs).0;
@@ -192,7 +198,8 @@ impl Writer {
         self.notes.join("; ")
     }
 
-    /// Seconds that all time stamps were moved back, because the film started late; usually 0.
+    /// Seconds that all time stamps were moved back, because the film started late or the container counts from zero;
+    /// usually 0.
     #[must_use]
     pub fn time_shift_secs(&self) -> f64 {
         self.shift_secs
@@ -240,7 +247,8 @@ impl Writer {
     /// # Errors
     /// `Output` if the encoder or the disk fails, or the samples overlap what was written.
     pub fn write_audio(&mut self, stream: usize, cleared: &ClearedAudio) -> Result<()> {
-        let lane = self.audio.get_mut(stream).ok_or_else(|| Error::Output("no such sound stream in the output".into()))?;
+        let lane =
+            self.audio.get_mut(stream).ok_or_else(|| Error::Output("no such sound stream in the output".into()))?;
         if cleared.channels().len() != lane.channels || cleared.start() < lane.expected {
             return Err(Error::Output("sound reached the writer out of order or with other channels".into()));
         }
@@ -337,7 +345,7 @@ fn mux_options(muxer: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// Unit of the time stamps that the container is asked to use.
-fn stream_base(spec: &OutputSpec, container: &Container, _choice: &VideoChoice) -> (u32, u32) {
+fn stream_base(spec: &OutputSpec, container: &Container) -> (u32, u32) {
     let tb = spec.video.time_base;
     if container.numbered {
         let (num, den) = numbered_rate(&spec.video);
@@ -386,7 +394,9 @@ fn open_video(
         let color = converted_color(v, choice.format);
         let desc = choice.format.describe();
         let halved = desc.as_ref().map_or((false, false), |d| (d.log2_chroma_w > 0, d.log2_chroma_h > 0));
-        let even = |n: usize, wanted: bool| if wanted && matches!(*name, "libx264" | "libx265" | "dnxhd") { n + n % 2 } else { n };
+        let even = |n: usize, wanted: bool| {
+            if wanted && matches!(*name, "libx264" | "libx265" | "dnxhd") { n + n % 2 } else { n }
+        };
         let padded = (even(v.width, halved.0), even(v.height, halved.1));
         let rate = encoder_rate(name, v, container);
         let shape = VideoShape {
@@ -543,6 +553,10 @@ impl AudioLane {
             pts_offset: 0,
             last_dts: None,
         };
+        if choice.encoder == "libopus" && matches!(container.muxer, "webm" | "matroska") {
+            // The container states the delay apart from the times, which must not go below zero.
+            lane.pts_offset = padding;
+        }
         if container.from_zero {
             // Sound plays from the container's zero and begins with the encoder's delay: silence or a cut in front
             // puts the first sample where it belongs.
