@@ -1,5 +1,7 @@
 //! The real networks on real portraits and film. Skipped, saying so, where the material or ONNX Runtime is absent.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use understudy::geom::Rect;

@@ -1,5 +1,7 @@
 //! The analyser on synthetic frames with doubles in place of the networks: what is tracked, covered and refused.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use understudy::geom::{InFrame, PixelRect, Point, Rect};

@@ -34,15 +34,13 @@ impl std::fmt::Debug for Net {
 
 impl Net {
     pub(super) fn open(environment: &Environment, device: Device, name: &str, bytes: &[u8]) -> Result<Self> {
-        let fail = |e: String| Error::Model(format!("cannot open the network `{name}`: {e}"));
-        let mut builder = Session::builder(environment)
-            .map_err(|e| fail(e.to_string()))?
-            .with_intra_threads(1)
-            .and_then(|b| b.with_inter_threads(1))
-            .and_then(|b| b.with_intra_op_spinning(false))
-            .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::Level3))
-            .and_then(|b| b.with_log_level(ort::logging::LogLevel::Error))
-            .map_err(|e| fail(e.to_string()))?;
+        let fail = |e: &dyn std::fmt::Display| Error::Model(format!("cannot open the network `{name}`: {e}"));
+        let builder = Session::builder(environment).map_err(|e| fail(&e))?;
+        let builder = builder.with_intra_threads(1).map_err(|e| fail(&e))?;
+        let builder = builder.with_inter_threads(1).map_err(|e| fail(&e))?;
+        let builder = builder.with_intra_op_spinning(false).map_err(|e| fail(&e))?;
+        let builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(|e| fail(&e))?;
+        let mut builder = builder.with_log_level(ort::logging::LogLevel::Error).map_err(|e| fail(&e))?;
         if device == Device::Cuda {
             let cuda = ort::ep::CUDA::default().build().error_on_failure();
             builder = builder.with_execution_providers([cuda]).map_err(|e| {
@@ -52,7 +50,7 @@ impl Net {
                 ))
             })?;
         }
-        let session = builder.commit_from_memory(bytes).map_err(|e| fail(e.to_string()))?;
+        let session = builder.commit_from_memory(bytes).map_err(|e| fail(&e))?;
         let input = session.inputs().first().map(|i| i.name().to_string()).unwrap_or_default();
         Ok(Net { session, name: name.to_string(), input })
     }

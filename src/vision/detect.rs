@@ -136,9 +136,9 @@ pub fn plan(frame: &Frame, recall: Recall, position: u64, threshold: f32) -> Vec
     let at = |side| (false, Look::at_whole(frame, side, threshold));
     let large = frame.width.max(frame.height) > 700;
     match recall {
-        Recall::Draft if position % 3 != 0 => Vec::new(),
+        Recall::Draft if !position.is_multiple_of(3) => Vec::new(),
         Recall::Draft => vec![at(640)],
-        Recall::Standard if position % 5 != 0 => vec![at(640)],
+        Recall::Standard if !position.is_multiple_of(5) => vec![at(640)],
         Recall::Standard if large => vec![at(640), at(320), at(1280)],
         Recall::Standard => vec![at(640), at(320)],
         Recall::Max => {
@@ -211,8 +211,7 @@ mod tests {
             let look = Look { turn, ..Look::at_whole(&f, 200, 0.5) };
             let found = through_look(&f, &look, &mut |p: &Picture| {
                 let (mut x, mut y, mut n) = (0.0, 0.0, 0.0);
-                for (i, v) in p.planes[0].iter().enumerate().filter(|(_, v)| **v > 128.0) {
-                    let _ = v;
+                for (i, _) in p.planes[0].iter().enumerate().filter(|(_, v)| **v > 128.0) {
                     x += (i % p.width) as f32 + 0.5;
                     y += (i / p.width) as f32 + 0.5;
                     n += 1.0;

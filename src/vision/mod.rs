@@ -9,6 +9,31 @@
 //!
 //! [`Analyser`] is the stage; the rest are its parts. Plain data in and out: no threads of its own but a rayon pool, no
 //! files. Left and right are the subject's unless a name says `image`.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use understudy::image::RawFrame;
+//! use understudy::infer::{Device, ModelSet, Runtime};
+//! use understudy::vision::{Analyser, AnalyserOptions, Recall, VisionEvent, cluster_people};
+//! # fn main() -> understudy::Result<()> {
+//! # let frames: Vec<Arc<RawFrame>> = Vec::new();
+//! let runtime = Runtime::load(None, Device::Cpu)?;
+//! let models = ModelSet::discover(&ModelSet::search_path(&[]))?;
+//! let mut analyser = Analyser::new(&models, &runtime, Recall::Standard, AnalyserOptions::default())?;
+//! let mut tracks = Vec::new();
+//! let mut emit = |event: VisionEvent| {
+//!     if let VisionEvent::TrackEnd { summary, .. } = event {
+//!         tracks.push(summary);
+//!     }
+//!     Ok(())
+//! };
+//! for frame in frames {
+//!     analyser.push(frame, &mut emit)?;
+//! }
+//! analyser.finish(&mut emit)?;
+//! println!("{} people", cluster_people(&tracks).iter().map(|p| p.1 + 1).max().unwrap_or(0));
+//! # Ok(()) }
+//! ```
 
 mod analyser;
 mod detect;

@@ -289,8 +289,8 @@ mod tests {
                 let plain = frame.resized(w, h);
                 let mut worst = 0.0f32;
                 for (i, px) in plain.data.chunks_exact(3).enumerate() {
-                    for c in 0..3 {
-                        worst = worst.max((fast.planes[c][i] - (px[c] * 255.0).clamp(0.0, 255.0)).abs());
+                    for (plane, v) in fast.planes.iter().zip(px) {
+                        worst = worst.max((plane[i] - (v * 255.0).clamp(0.0, 255.0)).abs());
                     }
                 }
                 assert!(worst < 6.0, "{worst} at {w}x{h}, {depth} bits");

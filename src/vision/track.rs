@@ -180,6 +180,11 @@ impl Track {
         let seen = self.presence > 0.65;
         let sure = best >= start && (self.agreed || best >= 0.85 || (n >= 2 && (best >= 0.6 || seen)));
         let adds_up = (n >= 4 && mean >= 0.45) || (n >= 8 && mean >= 0.40) || (n >= 2 && self.agreed);
+        // A large face that the other detector refuses scores higher than this if it is one (flags, coats do not).
+        let refused = self.tried > 0 && !self.agreed && self.last.rect.height() >= 75.0;
+        if refused && !lenient && best < 0.65 && mean < 0.45 {
+            return false;
+        }
         let faint = lenient && ((best >= start && (n >= 2 || seen)) || n >= 4);
         sure || adds_up || faint
     }

@@ -25,6 +25,8 @@ const WINDOW_SIDE: usize = 256;
 /// Side of a window over the face's longer side; and of the wider one that is tried next.
 const WINDOW_GROW: f32 = 2.2;
 const WIDER_GROW: f32 = 3.2;
+/// Frames for which the wider window is tried.
+const WIDER_FRAMES: u64 = 6;
 /// Least overlap of what a window shows with where the face was expected.
 const NEAR: f32 = 0.2;
 /// Least overlap by which a detection belongs to a track.
@@ -479,8 +481,9 @@ fn window(networks: &mut Networks, frame: &Frame, place: &Rect<InFrame>, thresho
 fn search_one(networks: &mut Networks, frame: &RawFrame, track: &Track, settings: &Settings) -> Result<Vec<Detection>> {
     let place = track.expected(frame.index.0);
     for (grow, side) in [(WINDOW_GROW, WINDOW_SIDE), (WIDER_GROW, WINDOW_SIDE + 64)] {
-        // Only tracks that were given out are worth the second look.
-        if grow > WINDOW_GROW && track.id.is_none() {
+        // Only tracks that were given out, and lost lately, are worth the second look.
+        let lately = frame.index.0 - track.last.index <= WIDER_FRAMES;
+        if grow > WINDOW_GROW && (track.id.is_none() || !lately) {
             break;
         }
         let Some(look) = Look::around(&frame.frame, &place, grow, side, settings.weak) else { break };
