@@ -24,14 +24,28 @@ fn main() -> understudy::Result<()> {
     for p in &r.people {
         println!(
             "{} {} width {:.0} frames {} exempt {} untouched {} partly {} worst {:.3} at {:?}",
-            p.alias, p.treatment, p.width_px, p.face_frames, p.exempt_frames, p.untouched, p.partly_untouched,
-            p.worst_likeness, p.worst_frame
+            p.alias,
+            p.treatment,
+            p.width_px,
+            p.face_frames,
+            p.exempt_frames,
+            p.untouched,
+            p.partly_untouched,
+            p.worst_likeness,
+            p.worst_frame
         );
         if let Some(i) = &p.identity {
             println!(
                 "  samples {} found {} blind {} cos mean {:.3} max {:.3} track {:.3} source {:.3} over {} other {:?}",
-                i.samples, i.found, i.blind, i.cosine_mean, i.cosine_max, i.cosine_track, i.cosine_source,
-                i.over_threshold, i.cosine_other
+                i.samples,
+                i.found,
+                i.blind,
+                i.cosine_mean,
+                i.cosine_max,
+                i.cosine_track,
+                i.cosine_source,
+                i.over_threshold,
+                i.cosine_other
             );
         }
     }

@@ -46,9 +46,15 @@ pub(crate) fn limits(width: f32) -> Limits {
 
 /// The limits in words, for the report.
 pub(crate) fn limits_text() -> String {
-    let each: Vec<String> =
-        BY_WIDTH.iter().map(|(w, l)| format!("from {w} px: {} single, {} certain, {} mean", l.single, l.certain, l.mean)).collect();
-    format!("{}; fails over {:.0} % single hits, one certain hit, or a mean over its limit", each.join("; "), MOST_HITS * 100.0)
+    let each: Vec<String> = BY_WIDTH
+        .iter()
+        .map(|(w, l)| format!("from {w} px: {} single, {} certain, {} mean", l.single, l.certain, l.mean))
+        .collect();
+    format!(
+        "{}; fails over {:.0} % single hits, one certain hit, or a mean over its limit",
+        each.join("; "),
+        MOST_HITS * 100.0
+    )
 }
 
 /// One attacked face-frame.
@@ -146,7 +152,8 @@ pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding) -> Option<Attack>
     let n = verdicts.len() as f32;
     let seeing = |v: &&(u64, Verdict)| !v.1.blind;
     let worst = verdicts.iter().filter(seeing).min_by(|a, b| worst_first(a, b));
-    let sighted: Vec<&Embedding> = samples.iter().zip(&verdicts).filter(|(_, v)| !v.1.blind).map(|(s, _)| &s.output).collect();
+    let sighted: Vec<&Embedding> =
+        samples.iter().zip(&verdicts).filter(|(_, v)| !v.1.blind).map(|(s, _)| &s.output).collect();
     let enough = sighted.len() >= LEAST_FOR_MEAN && sighted.len() * 5 >= samples.len();
     let output_mean = if enough { mean(sighted.into_iter()) } else { None };
     let mut widths: Vec<f32> = samples.iter().map(|s| s.width).collect();

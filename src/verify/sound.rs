@@ -83,7 +83,8 @@ pub(crate) fn attack(
     for (j, y) in b.iter().enumerate() {
         for (i, x) in a.iter().enumerate() {
             let name = (i, j);
-            let (sx, sy) = (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
+            let (sx, sy) =
+                (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
             let lead = lead(original.1, i) - lead(output.1, j);
             match pair(sx, sy, lead, keep, progress) {
                 Ok((reports, lengths)) => {

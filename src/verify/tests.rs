@@ -1,13 +1,16 @@
 //! Canaries: outputs with one fault each, made by the real writer from real footage. The gate must stop every one, and
 //! let a properly covered film pass.
 
-use super::{VerifyInput, VerifyOptions, Verified, verify};
+use super::{Verified, VerifyInput, VerifyOptions, verify};
 use crate::geom::{InFrame, Rect};
 use crate::image::{Frame, Samples};
 use crate::infer::{Device, ModelSet, Runtime};
-use crate::media::{AudioReader, DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, VideoReader, Writer, probe};
+use crate::media::{
+    AudioReader, DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, VideoReader, Writer, probe,
+};
 use crate::plan::{
-    Cast, Casting, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint, VideoSummary,
+    Cast, Casting, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint,
+    VideoSummary,
 };
 use crate::redact::{Cover, Shape, cover};
 use crate::treat::ClearedFrame;
@@ -71,7 +74,9 @@ fn produce(
     let mut film = VideoReader::open(&lab.clip, &limits, DecodeOptions::default()).unwrap();
     while let Some(mut raw) = film.next().unwrap() {
         if edit(raw.index.0 as usize, &mut raw.frame).is_some() {
-            writer.write_video(&ClearedFrame::for_test(raw.frame, FrameIndex(raw.index.0), Timestamp(raw.pts.0))).unwrap();
+            writer
+                .write_video(&ClearedFrame::for_test(raw.frame, FrameIndex(raw.index.0), Timestamp(raw.pts.0)))
+                .unwrap();
         }
     }
     for (k, a) in p.audio.iter().enumerate() {
@@ -114,13 +119,16 @@ fn kinds(v: &Verified) -> Vec<&str> {
 #[test]
 fn properly_covered_films_pass() {
     let Some(lab) = lab() else { return };
-    for (ext, how) in [("mp4", Cover::Solid), ("mkv", Cover::Mosaic), ("mov", Cover::Blur), ("mp4", Cover::Silhouette)] {
+    for (ext, how) in [("mp4", Cover::Solid), ("mkv", Cover::Mosaic), ("mov", Cover::Blur), ("mp4", Cover::Silhouette)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let v = attack(lab, &produce(lab, dir.path(), ext, |n, f| hide(lab, n, f, how), hiss));
         assert!(v.report.cleared, "{ext} {how:?}: {:#?}", v.report.failures);
         let p = &v.report.people[0];
         assert_eq!((p.face_frames, p.untouched, v.report.frames), (75, 0, 75), "{ext}");
-        assert!(p.identity.as_ref().unwrap().samples >= 8 && !v.report.sound.is_empty() && v.report.texts_searched > 20);
+        assert!(
+            p.identity.as_ref().unwrap().samples >= 8 && !v.report.sound.is_empty() && v.report.texts_searched > 20
+        );
         assert!(!v.pictures.of(0).is_empty());
     }
 }
@@ -136,23 +144,47 @@ fn faces_that_were_not_hidden_are_stopped() {
     type Edit<'e> = Box<dyn FnMut(usize, &mut Frame) -> Option<()> + 'e>;
     let cases: Vec<(&str, &str, Edit)> = vec![
         ("nothing done", "face.untouched", Box::new(|_, _| Some(()))),
-        ("one frame forgotten", "face.untouched", Box::new(|n, f| if n == 41 { Some(()) } else { hide(lab, n, f, Cover::Solid) })),
-        ("first frame forgotten", "face.untouched", Box::new(|n, f| if n == 0 { Some(()) } else { hide(lab, n, f, Cover::Solid) })),
-        ("last frame forgotten", "face.untouched", Box::new(|n, f| if n == 74 { Some(()) } else { hide(lab, n, f, Cover::Solid) })),
+        (
+            "one frame forgotten",
+            "face.untouched",
+            Box::new(|n, f| if n == 41 { Some(()) } else { hide(lab, n, f, Cover::Solid) }),
+        ),
+        (
+            "first frame forgotten",
+            "face.untouched",
+            Box::new(|n, f| if n == 0 { Some(()) } else { hide(lab, n, f, Cover::Solid) }),
+        ),
+        (
+            "last frame forgotten",
+            "face.untouched",
+            Box::new(|n, f| if n == 74 { Some(()) } else { hide(lab, n, f, Cover::Solid) }),
+        ),
         ("box beside the face", "face.untouched", Box::new(shifted)),
-        ("negative picture", "face.untouched", Box::new(|_, f| {
-            negative(f);
-            Some(())
-        })),
-        ("only the mouth hidden", "face.", Box::new(|n, f| {
-            let r = lab.faces[n];
-            let mouth = Rect::new(r.x0, r.y0 + 0.62 * r.height(), r.x1, r.y1);
-            cover(f, &Shape::rect(&mouth), Cover::Solid, r.width()).map(|_| ())
-        })),
-        ("picture mirrored", "face.", Box::new(|_, f| {
-            mirror(f);
-            Some(())
-        })),
+        (
+            "negative picture",
+            "face.untouched",
+            Box::new(|_, f| {
+                negative(f);
+                Some(())
+            }),
+        ),
+        (
+            "only the mouth hidden",
+            "face.",
+            Box::new(|n, f| {
+                let r = lab.faces[n];
+                let mouth = Rect::new(r.x0, r.y0 + 0.62 * r.height(), r.x1, r.y1);
+                cover(f, &Shape::rect(&mouth), Cover::Solid, r.width()).map(|_| ())
+            }),
+        ),
+        (
+            "picture mirrored",
+            "face.",
+            Box::new(|_, f| {
+                mirror(f);
+                Some(())
+            }),
+        ),
     ];
     for (name, kind, edit) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -223,16 +255,20 @@ fn forty_milliseconds_of_the_voice_are_stopped() {
 
 fn plan(lab: &Lab) -> Plan {
     let p = probe(&lab.clip, &Limits::default()).unwrap().video;
-    let samples: Vec<PlanSample> = lab
-        .faces
-        .iter()
-        .map(|r| PlanSample { rect: *r, score: 0.9, origin: Origin::Detected, points: None })
-        .collect();
+    let samples: Vec<PlanSample> =
+        lab.faces.iter().map(|r| PlanSample { rect: *r, score: 0.9, origin: Origin::Detected, points: None }).collect();
     Plan {
         version: PLAN_VERSION,
         source_path: String::new(),
         source: SourceFingerprint { bytes: 0, sha256: String::new() },
-        video: VideoSummary { width: p.width, height: p.height, frames: 75, fps: 25.0, time_base: p.time_base, start: p.start.0 },
+        video: VideoSummary {
+            width: p.width,
+            height: p.height,
+            frames: 75,
+            fps: 25.0,
+            time_base: p.time_base,
+            start: p.start.0,
+        },
         recall: "standard".into(),
         models: vec![],
         cuts: vec![],
@@ -273,7 +309,11 @@ fn the_cast_decides_who_may_be_seen() {
     assert!(v.report.cleared && v.report.kept.len() == 1, "{:#?}", v.report.failures);
     assert_eq!((v.report.people[0].alias.as_str(), v.report.people[0].exempt_frames), ("Guide", 75));
     let v = run(&open, &hidden);
-    assert!(!v.report.cleared && v.report.failures.iter().all(|f| f.detail.contains("Witness")), "{:#?}", v.report.failures);
+    assert!(
+        !v.report.cleared && v.report.failures.iter().all(|f| f.detail.contains("Witness")),
+        "{:#?}",
+        v.report.failures
+    );
     // Veiled for two seconds, then shown.
     let dir = tempfile::tempdir().unwrap();
     let dissolving =
@@ -281,7 +321,11 @@ fn the_cast_decides_who_may_be_seen() {
     assert!(run(&dissolving, &reveal).report.cleared);
     assert!(!run(&dissolving, &hidden).report.cleared);
     let altered = run(&dissolving, &keep);
-    assert!(altered.report.warnings.iter().any(|w| w.kind == "face.altered" && w.count >= 49), "{:#?}", altered.report.warnings);
+    assert!(
+        altered.report.warnings.iter().any(|w| w.kind == "face.altered" && w.count >= 49),
+        "{:#?}",
+        altered.report.warnings
+    );
 }
 
 #[test]
@@ -308,7 +352,11 @@ fn anything_beside_picture_and_sound_is_stopped() {
         ("creation time", vec!["-metadata", "creation_time=2021-03-09T10:11:12Z"], &["container.time", "tag"]),
         ("handler name", vec!["-metadata:s:v", "handler_name=Annas camera"], &["container.name", "tag"]),
         ("chapters", vec!["-i", &chapters, "-map", "0", "-map_chapters", "1"], &["chapters"]),
-        ("cover picture", vec!["-i", &picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"], &["stream.picture"]),
+        (
+            "cover picture",
+            vec!["-i", &picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"],
+            &["stream.picture"],
+        ),
         ("timecode", vec!["-timecode", "10:00:00:00"], &["timecode", "stream.extra", "container.track"]),
         ("subtitles", vec!["-i", &subtitles, "-map", "0", "-map", "1", "-c:s", "mov_text"], &["stream.extra"]),
         ("second sound", vec!["-map", "0", "-map", "0:a"], &["stream.extra"]),
@@ -319,7 +367,10 @@ fn anything_beside_picture_and_sound_is_stopped() {
         let mut c = Command::new("ffmpeg");
         c.args(["-v", "error", "-y", "-i"]).arg(&clean);
         let inputs = arguments.iter().position(|a| *a == "-i").map_or(0, |_| 2);
-        c.args(&arguments[..inputs]).args(["-c", "copy", "-fflags", "+bitexact"]).args(&arguments[inputs..]).arg(&spoilt);
+        c.args(&arguments[..inputs])
+            .args(["-c", "copy", "-fflags", "+bitexact"])
+            .args(&arguments[inputs..])
+            .arg(&spoilt);
         assert!(c.status().unwrap().success(), "{name}");
         let found = super::streams::check(&lab.clip, &spoilt).unwrap();
         for kind in expected {
