@@ -120,7 +120,7 @@ pub(super) fn clean_file(path: &Path, muxer: &str) -> std::io::Result<()> {
     match muxer {
         "matroska" | "webm" => clean_matroska(path),
         "mpegts" => clean_transport(path),
-        "mov" => clean_vendor(path),
+        "mov" | "mp4" | "ipod" | "3gp" | "3g2" => clean_movie(path),
         _ => Ok(()),
     }
 }
@@ -170,8 +170,9 @@ fn clean_transport(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// QuickTime sample descriptions name their vendor ("FFMP"); zero means "none".
-fn clean_vendor(path: &Path) -> std::io::Result<()> {
+/// QuickTime sample descriptions name their vendor ("FFMP"); zero means "none". MP4 gets a box for tags even where there
+/// are none (`udta`, naming the tag dialect); it becomes free space.
+fn clean_movie(path: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut at = 0u64;
     loop {
@@ -193,6 +194,11 @@ fn clean_vendor(path: &Path) -> std::io::Result<()> {
                 file.seek(SeekFrom::Start(at + i as u64))?;
                 file.write_all(&[0; 4])?;
             }
+            for (from, to) in tag_boxes(&moov) {
+                file.seek(SeekFrom::Start(at + from as u64 + 4))?;
+                file.write_all(b"free")?;
+                file.write_all(&vec![0; to - from - 8])?;
+            }
         }
         if size < 8 {
             return Ok(());
@@ -204,6 +210,21 @@ fn clean_vendor(path: &Path) -> std::io::Result<()> {
 /// Places of "FFMP" inside a movie box.
 fn vendor_marks(moov: &[u8]) -> Vec<usize> {
     moov.windows(4).enumerate().filter(|(_, w)| w == b"FFMP").map(|(i, _)| i).collect()
+}
+
+/// Places of the `udta` boxes directly inside a movie box.
+fn tag_boxes(moov: &[u8]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 8;
+    while let Some(head) = moov.get(at..at + 8) {
+        let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let Some(end) = at.checked_add(size).filter(|end| size >= 8 && *end <= moov.len()) else { break };
+        if &head[4..] == b"udta" {
+            found.push((at, end));
+        }
+        at = end;
+    }
+    found
 }
 
 fn read_up_to(file: &mut File, buf: &mut [u8]) -> std::io::Result<usize> {
@@ -220,6 +241,18 @@ fn read_up_to(file: &mut File, buf: &mut [u8]) -> std::io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boxes_for_tags_are_found_where_they_are() {
+        let boxed = |kind: &[u8], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat();
+        let track = boxed(b"trak", b"udta no box");
+        let moov = boxed(b"moov", &[track.clone(), boxed(b"udta", b"tag"), boxed(b"free", b"")].concat());
+        let at = 8 + track.len();
+        assert_eq!(tag_boxes(&moov), [(at, at + 11)]);
+        assert_eq!(tag_boxes(&boxed(b"moov", b"\0\0\0\x07udta")), []);
+        assert_eq!(tag_boxes(&boxed(b"moov", b"\xff\xff\xff\xffudta")), []);
+        assert_eq!(tag_boxes(b"moov"), []);
+    }
 
     #[test]
     fn notes_are_cut_and_pictures_kept() {

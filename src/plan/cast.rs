@@ -174,9 +174,9 @@ impl Cast {
     /// Reads and checks a cast file.
     ///
     /// # Errors
-    /// `Io` if it cannot be read; `Plan` naming line and key if it is wrong.
+    /// `Plan` if it cannot be read, or naming line and key if it is wrong.
     pub fn read(path: &Path) -> Result<Self> {
-        let io = |e| Error::io("cannot read the cast", path, e);
+        let io = |e| Error::Plan(format!("cannot read the cast ({e}): {}", path.display()));
         if std::fs::metadata(path).map_err(io)?.len() > MOST_BYTES {
             return Err(Error::Limit(format!("a cast file may have at most {MOST_BYTES} bytes: {}", path.display())));
         }

@@ -42,9 +42,9 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
 /// Reads and checks a plan.
 ///
 /// # Errors
-/// `Io` if it cannot be read, `Plan` if it is no plan, of another version, damaged or beyond `limits`.
+/// `Plan` if it cannot be read, is no plan, of another version, or damaged; `Limit` beyond `limits`.
 pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
-    let io = |e| Error::io("cannot read the plan", path, e);
+    let io = |e| Error::Plan(format!("cannot read the plan ({e}): {}", path.display()));
     let mut file = std::fs::File::open(path).map_err(io)?;
     let mut head = [0u8; 10];
     let not_a_plan = || Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {}", path.display()));

@@ -34,7 +34,7 @@ fn plans_that_are_no_plans() {
     sandbox.write("text.plan", b"not a plan at all");
     sandbox.write("empty.plan", b"");
     let before = sandbox.files();
-    for plan in ["text.plan", "empty.plan", "in.mp4"] {
+    for plan in ["text.plan", "empty.plan", "in.mp4", "nowhere.plan"] {
         sandbox.run(["render", plan, "-o", "out.mp4"]).refuses(4, "");
         // A wrong name must not destroy something else.
         sandbox.run(["shred", plan]).refuses(4, "");

@@ -199,6 +199,6 @@ fn doubles_are_listed_and_shown() {
     sandbox.run(["double", "show", &name, "-o", "sheet.png"]).ends_with(0);
     let png = std::fs::read(sandbox.path("sheet.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000);
-    sandbox.run(["double", "show", "nobody", "-o", "none.png"]).refuses(4, "nobody");
+    sandbox.run(["double", "show", "nobody", "-o", "none.png"]).refuses(5, "nobody");
     assert!(!sandbox.path("none.png").exists());
 }

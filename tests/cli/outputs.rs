@@ -38,11 +38,11 @@ fn what_exists_is_kept() {
     let sandbox = Sandbox::new();
     sandbox.copy(pattern(), "in.mp4");
     sandbox.write("out.mp4", b"precious");
-    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    std::fs::create_dir(sandbox.path("folder.mp4")).unwrap();
     let before = sandbox.files();
     sandbox.run(["disguise", "in.mp4", "-o", "out.mp4"]).refuses(2, "--force");
     sandbox.run(["analyse", "in.mp4", "-o", "out.mp4"]).refuses(2, "--force");
-    sandbox.run(["disguise", "in.mp4", "-o", "folder"]).refuses(2, "folder");
+    sandbox.run(["disguise", "in.mp4", "-o", "folder.mp4"]).refuses(2, "folder");
     assert_eq!(std::fs::read(sandbox.path("out.mp4")).unwrap(), b"precious");
     assert_eq!(sandbox.files(), before);
 }

@@ -86,7 +86,7 @@ fn a_film_without_frames() {
     let before = sandbox.files();
     // Whether a stream without frames is noticed before or after the networks are loaded is not laid down.
     let Some(kit) = kit("a_film_without_frames") else { return };
-    sandbox.run_with(kit, ["disguise", "header.mkv", "-o", "out.mkv"]).refuses(3, "frame");
+    sandbox.run_with(kit, ["disguise", "header.mkv", "-o", "out.mkv"]).refuses(3, "header.mkv");
     assert_eq!(sandbox.files(), before);
 }
 
