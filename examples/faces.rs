@@ -156,6 +156,8 @@ fn draw(
         }
         index += 1;
     }
+    drop(pipe);
+    child.kill()?;
     child.wait()?;
     Ok(())
 }

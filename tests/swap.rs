@@ -1,4 +1,5 @@
 //! The double from landmarks to pixels, on a synthetic face.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use understudy::geom::PixelRect;
 use understudy::image::{ColorDesc, ColorModel, Frame, Matte, PixelLayout, RgbPatch};
@@ -71,7 +72,7 @@ fn the_subjects_texture_never_shows_where_the_double_covers() {
     let light = swap::probe_light(&s.mesh, &plain(8), &s.motion.subject).unwrap();
     let drawn = draw(&s, &light, 1);
     let inside = |x: usize, y: usize| {
-        let (dx, dy) = ((x as f32 - 180.0) / 52.0, (y as f32 - 150.0) / 66.0);
+        let (dx, dy) = ((x as f32 - 180.0) / 52.0, (y as f32 - 152.0) / 58.0);
         dx * dx + dy * dy < 1.0
     };
     let mut results = Vec::new();
@@ -99,7 +100,7 @@ fn the_subjects_texture_never_shows_where_the_double_covers() {
             }
         }
     }
-    assert!(seen > 9000, "{seen}");
+    assert!(seen > 8500, "{seen}");
 }
 
 #[test]

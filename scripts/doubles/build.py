@@ -12,7 +12,7 @@ from atlas import SIZE, Layout, Mesh, blur, smooth, to_srgb
 from compose import Member, average_detail, average_light, dilate, fine, grey
 from paths import DOUBLES, MESH, ROOT, STILLS
 
-CALM_WIDTH, SMILE = 0.365, 0.06  # of the mouth, in face widths: at rest, and what a smile adds
+CALM_WIDTH, SMILE = 0.365, 0.075  # of the mouth, in face widths: at rest, and what a smile adds
 LICENCE = "MIT OR Apache-2.0"
 _members = {}
 
@@ -26,26 +26,42 @@ def member(name, layout):
 def neutral(spec, layout, model, smile):
     """Shape, light and log detail of the composite's resting face; what the members smile is taken off."""
     names = spec["members"]
-    weights = np.array([spec.get("weights", {}).get(n, 1.0) for n in names])
+    weights = np.array(spec.get("weights", [1.0] * len(names)))
     people = [member(n, layout) for n in names]
     shape = np.average([p.shape for p in people], axis=0, weights=weights)
     mirrored = shape[layout.mesh.mirror] * [-1, 1, 1]
     shape = model.close_mouth(0.35 * shape + 0.65 * mirrored if spec.get("flip") else 0.65 * shape + 0.35 * mirrored)
     extra = float(np.clip(ex.width(shape) - CALM_WIDTH, 0, 0.08))
-    shape = model.close_mouth(shape - 0.8 * extra * model.smile)
-    light = average_light(people, weights, layout)
-    detail = average_detail(people, weights, layout) - 0.8 * extra / SMILE * smile
+    shape = model.as_somebody_else(shape - 0.8 * extra * model.smile, spec.get("shift", [0.0]))
+    shape = model.close_mouth(shape)
+    light = saturate(average_light(people, weights, layout), spec.get("saturation", 1.0))
+    detail = average_detail(people, weights, layout) - 0.8 * extra / 0.07 * smile
     outer = layout.outer[..., None]
     detail = detail - 0.85 * outer * blur(detail, 12)  # no hair, ears or background in the outer ring
-    inner = (layout.skin > 0) & (layout.depth > 85)
-    detail = ex.mix(np.median(detail[inner], axis=0), detail, layout.core)
+    detail = ex.mix(spread_outward(detail, layout), detail, layout.core)
     for donor, amount in spec["donors"]:
         d = member(donor, layout)
-        skin = blur(layout.skin * d.trust * smooth(layout.depth, 10, 40), 3)[..., None]
+        skin = blur(layout.skin * d.trust * smooth(layout.depth, 10, 40) * (1 - 0.8 * layout.outer), 3)[..., None]
         detail = detail + amount * np.clip(fine(grey(d.detail)), -0.25, 0.25) * skin
     sharp = blur(np.clip(layout.features, 0, 1), 3)[..., None]
     detail = detail + 0.6 * sharp * fine(detail, 2.6)
     return shape, light, detail
+
+
+def saturate(light, amount):
+    """Colour further from grey by `amount`; grey or white-haired members wash the mean out."""
+    level = light.mean(2, keepdims=True)
+    return level * (light / level) ** amount
+
+
+def spread_outward(detail, layout):
+    """The inner skin's mean detail, carried into the rim."""
+    w = (layout.skin * smooth(layout.core, 0.7, 1.0)).astype(np.float32)
+    total, out = 1e-4, 0
+    for sigma, share in ((18, 1.0), (40, 0.1), (90, 0.01)):
+        total = total + share * blur(w, sigma)[..., None]
+        out = out + share * blur(detail * w[..., None], sigma)
+    return out / total
 
 
 def smile_pools(specs, layout):
@@ -62,7 +78,7 @@ def exemplars(spec, layout, model, smile):
     def mouth(posed):
         return ex.paint_mouth(posed, layout, bite)
 
-    smiling = model.smiling(shape, SMILE, 0.026)
+    smiling = model.smiling(shape, SMILE, 0.032)
     opened, wide = model.with_opening(shape, ex.OPEN), model.with_opening(shape, ex.OPEN_WIDE)
     plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling)),
              ("open", opened, detail, mouth(opened)), ("open_wide", wide, detail, mouth(wide)),
@@ -89,8 +105,10 @@ def write(name, spec, layout, model, smile):
              f'sex = "{spec["sex"]}"', f'age_band = "{spec["age_band"]}"',
              f"skin = {lightness(found[0][2], layout):.1f}", f"members = {len(spec['members'])}",
              f'mesh = "{sha256(MESH)}"', 'built_by = "scripts/doubles/build"', f'licence = "{LICENCE}"', "", "sources = ["]
-    for source in sorted(set(spec["members"]) | {d for d, _ in spec["donors"]}):
-        lines.append(f'  {{ file = "{source}", sha256 = "{sha256(STILLS / source)}" }},')
+    donors = {d for d, _ in spec["donors"]}
+    for source in sorted(set(spec["members"]) | donors):
+        role = "+".join(r for r, on in (("member", source in spec["members"]), ("detail", source in donors)) if on)
+        lines.append(f'  {{ file = "{source}", role = "{role}", sha256 = "{sha256(STILLS / source)}" }},')
     lines += ["]"]
     shapes = []
     for k, (role, shape, texture) in enumerate(found):

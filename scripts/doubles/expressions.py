@@ -44,6 +44,7 @@ class ShapeModel:
         moved = np.concatenate([shapes[clip == c] - shapes[clip == c].mean(0) for c in sorted(set(clip) - {""})])
         base = shapes[stills].mean(0)
         self.open = self.slope(moved + base, 1)
+        self.identity = self.identities(shapes[stills], mesh)
         for v in (topo.RIGHT_IRIS, topo.LEFT_IRIS):
             self.open[v] = self.smile[v] = 0
 
@@ -53,6 +54,22 @@ class ShapeModel:
         k = np.linalg.lstsq(x, shapes.reshape(len(x), -1), rcond=None)[0]
         return k[column].reshape(-1, 3)
 
+    @staticmethod
+    def identities(shapes, mesh, count=14):
+        """Principal shape differences between people, expression regressed out; unit = one standard deviation."""
+        x = np.stack([np.ones(len(shapes)), opening(shapes), width(shapes), aperture(shapes)], 1)
+        flat = shapes.reshape(len(x), -1)
+        rest = flat - x @ np.linalg.lstsq(x, flat, rcond=None)[0]
+        rest = rest[np.abs(rest).max(1) < 0.12]
+        _, spread, basis = np.linalg.svd(rest, full_matrices=False)
+        basis = basis[:count] * spread[:count, None] / np.sqrt(len(rest))
+        basis *= np.sign(basis[np.arange(count), np.abs(basis).argmax(1)])[:, None]
+        return basis.reshape(count, -1, 3)
+
+    def as_somebody_else(self, shape, coefficients):
+        """The face moved in the space of people's shapes, so that it is nobody among its members."""
+        return shape + np.tensordot(coefficients, self.identity[:len(coefficients)], 1)
+
     def with_opening(self, shape, target):
         """The face with its inner lips `target` apart at the middle."""
         for _ in range(4):
@@ -60,8 +77,17 @@ class ShapeModel:
         return shape
 
     def smiling(self, shape, wider, gap):
-        """The face with its mouth `wider` by that many face widths and its lips `gap` apart."""
-        return self.with_opening(shape + self.smile * wider, gap)
+        """The face with its mouth `wider` by that many face widths, corners up and lips `gap` apart."""
+        q = shape + self.smile * wider
+        for corner in (61, 291):
+            near = np.exp(-((shape[:, :2] - shape[corner, :2]) ** 2).sum(1) / (2 * 0.045**2))
+            q[:, 1] -= 0.22 * wider * near
+        q = self.with_opening(q, 0.4 * gap)
+        lift = 0.6 * gap  # the rest of the gap comes from the upper lip, which bares the teeth
+        for (upper, _), share in zip(topo.LIP_RINGS, (1.0, 0.95, 0.9, 0.8)):
+            f = np.clip((q[upper, 0] - q[78, 0]) / (q[308, 0] - q[78, 0]), 0.02, 0.98)
+            q[upper, 1] -= share * lift * (4 * f * (1 - f)) ** 0.5
+        return with_lids(q, 0.9)
 
     def close_mouth(self, shape):
         shape = self.with_opening(shape, 0.002)

@@ -1147,7 +1147,9 @@ impl Output {
                 return Err(AvError::NO_MEMORY);
             }
             check(sys::avcodec_parameters_from_context((*s).codecpar, enc.0))?;
-            (*(*s).codecpar).codec_tag = tag.map_or(0, u32::from_le_bytes);
+            if let Some(tag) = tag {
+                (*(*s).codecpar).codec_tag = u32::from_le_bytes(tag);
+            }
             (*s).time_base = sys::AVRational { num: time_base.0 as c_int, den: time_base.1 as c_int };
             (*s).sample_aspect_ratio = (*enc.0).sample_aspect_ratio;
             if (*enc.0).framerate.num > 0 {
@@ -1177,7 +1179,7 @@ impl Output {
     }
 
     /// Writes the header; unknown options are an error.
-    pub(super) fn header(&mut self, options: &[(&str, &str)]) -> AvResult<()> {
+    pub(super) fn header(&mut self, options: &[(&str, String)]) -> AvResult<()> {
         let mut dict = Dict::new(options);
         // SAFETY: our own context and dictionary.
         check(unsafe { sys::avformat_write_header(self.0, &mut dict.0) })?;

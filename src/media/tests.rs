@@ -355,6 +355,19 @@ fn presets_choose_what_they_promise() {
 }
 
 #[test]
+fn prores_keeps_its_profile() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.mov");
+    let deep = PixelLayout { depth: 10, log2_chroma_h: 0, ..YUV420 };
+    let v = VideoInfo { codec: "prores".into(), profile: 1, ..info(64, 48, deep) };
+    let mut w = Writer::create(&spec(&path, Preset::Match, v.clone(), vec![])).unwrap();
+    w.write_video(&cleared(pattern(&v, 0), 0, 0)).unwrap();
+    w.finish().unwrap();
+    let (got, _) = read_all(&path);
+    assert_eq!((got.codec.as_str(), got.profile, got.layout), ("prores", 1, deep));
+}
+
+#[test]
 fn colour_and_hdr_are_carried() {
     let dir = tempfile::tempdir().unwrap();
     let hdr = HdrInfo {

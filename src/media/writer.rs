@@ -182,7 +182,7 @@ impl Writer {
             lane.stream = output.add(&lane.encoder, (1, rate), None).map_err(|e| write_error(&spec.path, e))?;
             audio.push(lane);
         }
-        output.header(mux_options(muxer)).map_err(|e| write_error(&spec.path, e))?;
+        output.header(&mux_options(muxer, base.1)).map_err(|e| write_error(&spec.path, e))?;
         let wide = |t: (i32, i32)| (i64::from(t.0), i64::from(t.1));
         video.0.out_base = wide(output.time_base(stream));
         for lane in &mut audio {
@@ -335,13 +335,19 @@ fn earliest_start(spec: &OutputSpec) -> f64 {
 }
 
 /// Multiplexer settings that keep everything but the streams out.
-fn mux_options(muxer: &str) -> &'static [(&'static str, &'static str)] {
-    match muxer {
+fn mux_options(muxer: &str, ticks: u32) -> Vec<(&'static str, String)> {
+    let pairs: &[(&str, &str)] = match muxer {
         "mp4" | "mov" => &[("movflags", "+faststart+write_colr"), ("write_tmcd", "0"), ("empty_hdlr_name", "1")],
         "matroska" | "webm" => &[("write_crc32", "0")],
         "mpegts" => &[("mpegts_flags", "+resend_headers")],
         _ => &[],
+    };
+    let mut options: Vec<_> = pairs.iter().map(|(k, v)| (*k, v.to_string())).collect();
+    if matches!(muxer, "mp4" | "mov") {
+        // The header's clock also counts the wait before a stream that starts late.
+        options.push(("movie_timescale", ticks.clamp(1000, 1 << 30).to_string()));
     }
+    options
 }
 
 /// Unit of the time stamps that the container is asked to use.

@@ -5,7 +5,8 @@ use super::{Bound, Compared, Failure, PersonReport, Picture, Pictures, Report, S
 use std::fmt::Write;
 
 /// What a browser may do with the page: show inline style and pictures, nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// The whole page. `redacted` leaves out every picture of the original.
 pub(super) fn page(report: &Report, pictures: &Pictures, redacted: bool) -> String {
@@ -37,7 +38,11 @@ impl Page {
 
     fn head(&mut self, r: &Report) {
         let (class, verdict, what) = if r.cleared {
-            ("good", "Cleared", "None of the attacks below succeeded. That is evidence, not proof: see what they do not cover.")
+            (
+                "good",
+                "Cleared",
+                "None of the attacks below succeeded. That is evidence, not proof: see what they do not cover.",
+            )
         } else {
             ("bad", "Not cleared", "At least one attack succeeded. Do not publish this file.")
         };
@@ -111,7 +116,7 @@ impl Page {
 
     fn person(&mut self, p: &PersonReport) {
         let recognised = p.identity.as_ref().is_some_and(|i| {
-            i.cosine_track >= i.threshold_track && i.blind < i.samples || i.over_threshold > 0 && i.samples > i.blind
+            i.blind < i.samples && (i.cosine_track >= i.threshold_track || i.over_threshold > 0)
         });
         let (class, word) = match () {
             () if p.treatment == "keep" => ("warn", "left as filmed"),
@@ -136,7 +141,11 @@ impl Page {
         if let Some(i) = &p.identity {
             let at = i.worst_frame.map_or(String::new(), |f| format!("limit {:.2}, frame {f}", i.threshold));
             self.fact("Greatest cosine", &format!("{:.2}", i.cosine_max), &at);
-            self.fact("Cosine of the mean", &format!("{:.2}", i.cosine_track), &format!("limit {:.2}", i.threshold_track));
+            self.fact(
+                "Cosine of the mean",
+                &format!("{:.2}", i.cosine_track),
+                &format!("limit {:.2}", i.threshold_track),
+            );
             self.fact("Undisguised", &format!("{:.2}", i.cosine_source), "for comparison");
             self.fact("Recognised", &format!("{} of {}", i.over_threshold, i.samples), &bound_text(&i.bound));
             if i.blind > 0 {
@@ -153,7 +162,11 @@ impl Page {
         };
         self.add(&format!(
             "<figure>{}<figcaption>Frame {} · {}</figcaption>",
-            shown(&p.output, "output"),
+            if redacted && p.exposes {
+                "<span class=\"soft\">withheld: it shows the person</span>".to_owned()
+            } else {
+                shown(&p.output, "output")
+            },
             p.frame,
             escape(&p.note)
         ));
@@ -196,7 +209,10 @@ impl Page {
                 escape(&c.output)
             ));
         }
-        self.add(&format!("</table></div><p class=\"soft\">{} texts were searched in every byte of the output.</p>\n", count(texts)));
+        self.add(&format!(
+            "</table></div><p class=\"soft\">{} texts were searched in every byte of the output.</p>\n",
+            count(texts)
+        ));
     }
 
     fn tail(&mut self, r: &Report) {
@@ -206,7 +222,9 @@ impl Page {
         }
         self.add("</ul>");
         if !r.models.is_empty() {
-            self.add("<div class=\"wide\"><table><tr><th>Network</th><th>Role</th><th>Licence</th><th>SHA-256</th></tr>");
+            self.add(
+                "<div class=\"wide\"><table><tr><th>Network</th><th>Role</th><th>Licence</th><th>SHA-256</th></tr>",
+            );
             for m in &r.models {
                 let cells = [&m.name, &m.role, &m.licence].map(|c| escape(c)).join("</td><td>");
                 self.add(&format!("<tr><td>{cells}</td><td><code>{}</code></td></tr>", escape(&m.sha256)));
@@ -229,7 +247,11 @@ impl Page {
         for (k, v) in &r.settings {
             self.add(&format!("<li>{}: {}</li>", escape(k), escape(v)));
         }
-        self.add(&format!("</ul></details><p class=\"soft\">{} · output <code>{}</code></p>", escape(&r.program), escape(&r.output_sha256)));
+        self.add(&format!(
+            "</ul></details><p class=\"soft\">{} · output <code>{}</code></p>",
+            escape(&r.program),
+            escape(&r.output_sha256)
+        ));
     }
 }
 
@@ -239,7 +261,13 @@ fn bound_text(b: &Bound) -> String {
 
 fn percent(share: f64) -> String {
     let v = share * 100.0;
-    let digits = if v >= 10.0 { 0 } else if v >= 1.0 { 1 } else { 3 };
+    let digits = if v >= 10.0 {
+        0
+    } else if v >= 1.0 {
+        1
+    } else {
+        3
+    };
     format!("{v:.digits$} %")
 }
 
@@ -248,7 +276,7 @@ fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(c);

@@ -11,7 +11,6 @@ pub use pictures::{Picture, Pictures};
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 use std::path::Path;
 
 /// Version of `report.json`.
@@ -214,7 +213,8 @@ pub struct Report {
 
 /// Writes `report.json` and `report.html` into `dir` (made if it is missing), readable by their owner only.
 ///
-/// With `redacted` the page holds no picture of the original, so that it may be passed on.
+/// With `redacted` the page holds no picture of the original, nor any output in which somebody was recognised or left
+/// as filmed, so that it may be passed on.
 ///
 /// # Errors
 /// `Io` if the folder or a file cannot be written.
@@ -301,9 +301,10 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("report");
         let mut pictures = Pictures::new(3);
-        pictures.offer(0, 0.9, || {
-            Some(Picture { frame: 77, score: 0.9, note: "n".into(), source: vec![1, 2, 3], output: vec![4, 5, 6] })
-        });
+        for (frame, exposes, output) in [(77, false, vec![4, 5, 6]), (7, true, vec![7, 8, 9])] {
+            let picture = Picture { frame, score: 0.9, note: "n".into(), exposes, source: vec![1, 2, 3], output };
+            pictures.offer(0, 0.9, || Some(picture));
+        }
         for redacted in [false, true] {
             write(&out, &sample(), &pictures, redacted).unwrap();
             let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -315,6 +316,7 @@ pub(crate) mod tests {
             assert!(!page.to_lowercase().contains("anonym"));
             assert_eq!(page.contains("AQID"), !redacted, "the original's picture");
             assert!(page.contains("BAUG"), "the output's picture");
+            assert_eq!(page.contains("BwgJ"), !redacted, "an output in which the person is seen");
             let back: Report = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
             assert_eq!(back, sample());
             #[cfg(unix)]

@@ -21,6 +21,8 @@ pub struct Picture {
     pub score: f32,
     /// Why it is shown.
     pub note: String,
+    /// The output itself shows the person: such pictures are left out of a redacted page.
+    pub exposes: bool,
     /// The original, JPEG; may be empty. Shows the person.
     pub source: Vec<u8>,
     /// The output, JPEG.
@@ -131,7 +133,7 @@ mod tests {
     use crate::image::{ColorDesc, ColorModel, PixelLayout};
 
     fn picture(frame: u64, score: f32) -> Picture {
-        Picture { frame, score, note: String::new(), source: vec![], output: vec![] }
+        Picture { frame, score, note: String::new(), exposes: false, source: vec![], output: vec![] }
     }
 
     #[test]

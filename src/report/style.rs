@@ -33,7 +33,7 @@ dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));
 dl.facts div{min-width:0}
 dt{font-size:.8rem;color:var(--soft)}
 dd{margin:0;font-size:1.1rem;font-variant-numeric:tabular-nums}
-dd small{font-size:.75rem;color:var(--soft)}
+dd small{display:block;font-size:.75rem;line-height:1.3;color:var(--soft)}
 .sheet{display:flex;flex-wrap:wrap;gap:.8rem;margin-top:.9rem}
 figure{margin:0;width:192px}
 figure img{display:block;max-width:192px;max-height:192px;min-width:96px;border-radius:6px;background:var(--wash)}

@@ -15,8 +15,10 @@ use crate::image::{Frame, Matte, RgbPatch};
 /// Margin around both meshes that may be bent, in face widths.
 const MARGIN: f32 = 0.35;
 /// Width and softness of the halo, in face widths.
-const HALO_WIDTH: f32 = 0.07;
-const HALO_BLUR: f32 = 0.04;
+const HALO_WIDTH: f32 = 0.11;
+const HALO_BLUR: f32 = 0.07;
+/// How far a full halo goes towards white.
+const HALO_GLOW: f32 = 0.16;
 
 /// Everything that was touched: alpha 0 means that the frame kept its bits.
 #[derive(Debug, Clone)]
@@ -141,7 +143,7 @@ fn blend(face: &RenderedFace, area: PixelRect, alpha: &[f32], out: &mut RgbPatch
     });
 }
 
-/// Blurs a ring along the edge of the double.
+/// Blurs and lightens a ring along the edge of the double.
 fn add_halo(out: &mut RgbPatch, alpha: &[f32], touched: &mut [f32], halo: f32, scale: f32) {
     let (w, h) = (out.width, out.height);
     let solid: Vec<f32> = alpha.iter().map(|a| if *a > 0.5 { 1.0 } else { 0.0 }).collect();
@@ -153,7 +155,10 @@ fn add_halo(out: &mut RgbPatch, alpha: &[f32], touched: &mut [f32], halo: f32, s
     for i in 0..w * h {
         let ring = halo * (1.0 - ramp(inner[i].max(outer[i]), (0.0, width)));
         if ring > 0.0 {
-            (0..3).for_each(|k| out.data[i * 3 + k] += ring * (soft[i * 3 + k] - out.data[i * 3 + k]));
+            for k in 0..3 {
+                let glow = soft[i * 3 + k] + HALO_GLOW * (1.0 - soft[i * 3 + k]);
+                out.data[i * 3 + k] += ring * (glow - out.data[i * 3 + k]);
+            }
             touched[i] = 1.0;
         }
     }

@@ -12,7 +12,7 @@ pub(crate) const LIGHT_SAMPLES: usize = 128;
 const FADE: (f32, f32) = (0.01, 0.13);
 /// The same for the erased ground beneath: full before the double is half there.
 const ERASE_FADE: (f32, f32) = (0.0, 0.06);
-/// Both are wider by up to this factor towards the hairline, where skin turns into hair.
+/// The double fades in over up to this many times the width towards the hairline, where skin turns into hair.
 const FOREHEAD: f32 = 1.6;
 /// Skin begins at this distance from the outline.
 const SKIN_EDGE: (f32, f32) = (0.012, 0.03);
@@ -89,7 +89,7 @@ impl UvMaps {
         let brow = p.brows.iter().flat_map(|b| b.iter()).map(|&i| p.uv[i][1]).fold(1.0f32, f32::min);
         let wide = |i: usize| 1.0 + (FOREHEAD - 1.0) * ramp(brow - (i / MAP) as f32 / MAP as f32, (0.0, 0.75 * brow));
         let cell = |i: usize| [ramp(depth[i] / wide(i), FADE), mouth[i], eyes[i], inner[i]];
-        let ground = |i: usize| [ramp(depth[i] / wide(i), ERASE_FADE), skin[i], 0.0, 0.0];
+        let ground = |i: usize| [ramp(depth[i], ERASE_FADE), skin[i], 0.0, 0.0];
         UvMaps {
             regions: Texture::from_fn(MAP, cell),
             ground: Texture::from_fn(MAP, ground),

@@ -24,6 +24,11 @@ const LEAST_DARKNESS: f32 = 0.65;
 const DARKNESS_POWER: f32 = 0.6;
 /// Largest linear luminance over light inside mouth and eyes: else teeth and sclera glow on dark skin.
 const HIGHLIGHT: f32 = 1.55;
+/// Largest green or blue relative to red, both over the skin around; 1 on lips. Features of a dark face are colder than
+/// its skin, which on fair skin would look violet.
+const COLD: f32 = 1.1;
+/// Tint of teeth and sclera.
+const IVORY: [f32; 3] = [1.06, 1.0, 0.88];
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
 const MAX_SIDE: usize = 16384;
 /// Share of the atlas that the face's width takes.
@@ -209,7 +214,7 @@ impl<'a> Shader<'a> {
                 self.texture(uv, &masks)
             };
             let low = self.light.sample(uv);
-            px.copy_from_slice(&self.lit(ratio, low, masks[3]));
+            px.copy_from_slice(&self.lit(ratio, low, masks[3], masks[1]));
             *alpha = masks[0];
         }
     }
@@ -237,15 +242,21 @@ impl<'a> Shader<'a> {
         sum
     }
 
-    /// A display colour from a texture ratio: contrast-matched, capped inside mouth and eyes, lit.
+    /// A display colour from a texture ratio: contrast-matched, kept from turning cold, capped inside mouth and eyes,
+    /// lit.
     #[inline]
-    fn lit(&self, ratio: [f32; 3], low: [f32; 3], inner: f32) -> [f32; 3] {
+    fn lit(&self, ratio: [f32; 3], low: [f32; 3], inner: f32, mouth: f32) -> [f32; 3] {
         let step = CURVE_STEPS as f32 / TOP;
         let mut c = ratio.map(|r| {
             let x = (r * step).clamp(0.0, CURVE_STEPS as f32);
             let i = x as usize;
             self.curve[i] + (self.curve[i + 1] - self.curve[i]) * (x - i as f32)
         });
+        let cold = c[0] * (COLD + (1.0 - COLD) * mouth.min(1.0));
+        let outer = 1.0 - inner.min(1.0);
+        for k in [1, 2] {
+            c[k] -= outer * (c[k] - cold).max(0.0);
+        }
         if inner > 0.0 {
             let cap = HIGHLIGHT.powf(1.0 / GAMMA);
             let bright = 0.25 * c[0] + 0.5 * c[1] + 0.25 * c[2];
@@ -255,8 +266,11 @@ impl<'a> Shader<'a> {
         let mut out: [f32; 3] = std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0));
         if inner > 0.0 {
             // grey teeth over warm skin are a cold ratio: on paler skin they would turn blue
-            for k in [1, 2] {
-                out[k] -= inner.min(1.0) * (out[k] - out[0]).max(0.0);
+            if out[1].max(out[2]) > out[0] {
+                let l = 0.25 * out[0] + 0.5 * out[1] + 0.25 * out[2];
+                for (v, tint) in out.iter_mut().zip(IVORY) {
+                    *v += inner.min(1.0) * (l * tint - *v);
+                }
             }
         }
         out

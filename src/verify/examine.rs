@@ -16,6 +16,8 @@ use rayon::prelude::*;
 const SUSPICIOUS: f32 = 0.6;
 /// Most suspicious frames of one subject that are attacked besides the regular samples.
 const MOST_SUSPICIOUS: usize = 200;
+/// Samples of a subject below which more frames than the regular ones are attacked.
+const LEAST_SAMPLES: u64 = 24;
 /// Most samples of one subject: bounds memory in long films.
 const MOST_SAMPLES: u64 = 1500;
 /// Faces in the gallery of somebody who is kept.
@@ -160,7 +162,7 @@ pub(crate) fn examine(
             let at = Place { subject: *k, index: *i, frame, keep: orders.order(spot.plan, secs) == Order::Keep };
             note(&mut seen, &subjects[*k], &at, &likeness, &pair, attackers)?;
         }
-        if attackers.elsewhere > 0 && frame % attackers.elsewhere == 0 && seen.elsewhere.len() < MOST_ELSEWHERE {
+        if attackers.elsewhere > 0 && frame.is_multiple_of(attackers.elsewhere) && seen.elsewhere.len() < MOST_ELSEWHERE {
             let places: Vec<Rect<InFrame>> =
                 here.iter().map(|(k, i)| pair.to_output(&subjects[*k].spots[*i].face).rect).collect();
             look_elsewhere(&mut seen, frame, pair.output, &places, attackers)?;
@@ -252,7 +254,7 @@ fn note(
             count(&mut sight.altered, at.frame);
         }
         let face = &subject.spots[at.index].face;
-        let wanted = at.index as u64 % attackers.every.max(1) == 0 && sight.kept.len() < MOST_KEPT;
+        let wanted = (at.index as u64).is_multiple_of(attackers.every.max(1)) && sight.kept.len() < MOST_KEPT;
         if wanted && is_good(face) && alignment(&face.points).is_some() {
             sight.kept.push(attackers.recogniser.embed(pair.source, &face.points)?);
         }
@@ -270,8 +272,8 @@ fn note(
         sight.worst = (likeness.score(), Some(at.frame));
     }
     let n = subject.spots.len() as u64;
-    let every = attackers.every.max(n / MOST_SAMPLES).max(1);
-    let regular = at.index as u64 % every == 0 || at.index + 1 == subject.spots.len();
+    let every = attackers.every.min(n / LEAST_SAMPLES).max(n / MOST_SAMPLES).max(1);
+    let regular = (at.index as u64).is_multiple_of(every) || at.index + 1 == subject.spots.len();
     let suspicious = untouched || partly || likeness.fine > SUSPICIOUS;
     if regular || suspicious && sight.suspicious < MOST_SUSPICIOUS {
         sight.suspicious += usize::from(!regular);
@@ -284,12 +286,16 @@ fn note(
             () if sample.as_ref().is_some_and(|s| s.erased.is_none()) => "a face is seen",
             () => "no face is seen",
         };
+        let limit = super::identity::limits(face.rect.width()).single;
+        let near = sample.as_ref().is_some_and(|s| s.output.cosine(&s.source) >= limit && s.erased.is_none());
+        let exposes = untouched || partly || near;
         seen.pictures.offer(at.subject, risk, || {
             let there = pair.to_output(face);
             Some(Picture {
                 frame: at.frame,
                 score: risk,
                 note: format!("{text}, likeness {:.2}", likeness.score()),
+                exposes,
                 source: head_jpeg(pair.source, &face.rect),
                 output: head_jpeg(pair.output, &there.rect),
             })

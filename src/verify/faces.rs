@@ -64,9 +64,8 @@ impl Face {
 
     fn between(a: &Face, b: &Face, u: f32) -> Self {
         let mix = |p: f32, q: f32| p + (q - p) * u;
-        let points = std::array::from_fn(|k| {
-            Point::new(mix(a.points[k].x, b.points[k].x), mix(a.points[k].y, b.points[k].y))
-        });
+        let points =
+            std::array::from_fn(|k| Point::new(mix(a.points[k].x, b.points[k].x), mix(a.points[k].y, b.points[k].y)));
         Face { rect: a.rect.lerp(&b.rect, u), points, score: 0.0 }
     }
 }
@@ -94,7 +93,14 @@ pub(crate) struct Track {
 
 impl Track {
     fn new(frame: u64, face: Face) -> Self {
-        let mut t = Track { first: frame, faces: vec![face], confirmed: false, second_opinions: 0, looks: (0, 0.0), print: None };
+        let mut t = Track {
+            first: frame,
+            faces: vec![face],
+            confirmed: false,
+            second_opinions: 0,
+            looks: (0, 0.0),
+            print: None,
+        };
         t.count(face.score);
         t
     }
@@ -166,11 +172,11 @@ pub(crate) struct Found {
 /// As the decoder and the detector; `Limit` for absurdly many faces.
 pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u64)) -> Result<Found> {
     let mut state = State { live: vec![], done: vec![], ring: VecDeque::new(), thumb: None, looks: 0 };
-    let mut frames = 0;
+    let mut frames = 0u64;
     while let Some(raw) = film.next()? {
         let at = frames;
         frames += 1;
-        if at % finder.stride.max(1) == 0 {
+        if at.is_multiple_of(finder.stride.max(1)) {
             state.look(at, &raw.frame, finder)?;
         }
         state.ring.push_back((at, raw));
@@ -183,7 +189,7 @@ pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u
     state.lose(frames, finder)?;
     let mut tracks = state.done;
     tracks.append(&mut state.live);
-    tracks.sort_by(|a, b| (a.first, a.faces.len()).cmp(&(b.first, b.faces.len())));
+    tracks.sort_by_key(|t| (t.first, t.faces.len()));
     Ok(Found { tracks, frames })
 }
 
@@ -199,9 +205,10 @@ struct State {
 impl State {
     fn look(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
         let thumb = grey(frame, 32, 18);
-        let difference = self.thumb.as_ref().map_or(0.0, |old| {
-            old.iter().zip(&thumb).map(|(a, b)| (a - b).abs()).sum::<f32>() / thumb.len() as f32
-        });
+        let difference = self
+            .thumb
+            .as_ref()
+            .map_or(0.0, |old| old.iter().zip(&thumb).map(|(a, b)| (a - b).abs()).sum::<f32>() / thumb.len() as f32);
         self.thumb = Some(thumb);
         let cut = difference > CUT;
         if cut {
@@ -229,7 +236,7 @@ impl State {
     }
 
     fn detect(&mut self, frame: &Frame, finder: &mut Finder) -> Result<Vec<Detection>> {
-        let all = finder.thorough || self.looks % 5 == 0;
+        let all = finder.thorough || self.looks.is_multiple_of(5);
         self.looks += 1;
         let large = frame.width.max(frame.height) > 700;
         let mut found = Vec::new();
@@ -275,9 +282,7 @@ impl State {
             }
             let Some(last) = self.live[k].last().copied() else { continue };
             let near = near(frame, &last.rect, finder)?;
-            let free = |d: &Detection| {
-                self.live.iter().all(|t| t.face(at).is_none_or(|f| f.rect.iou(&d.rect) <= 0.4))
-            };
+            let free = |d: &Detection| self.live.iter().all(|t| t.face(at).is_none_or(|f| f.rect.iou(&d.rect) <= 0.4));
             if let Some(d) = near.into_iter().find(|d| free(d))
                 && self.live[k].follows(frame, &d)
             {
@@ -378,7 +383,10 @@ fn print(frame: &Frame, rect: &Rect<InFrame>) -> Vec<f32> {
     for y in 0..16 {
         for x in 0..16 {
             let (x, y) = (x as f32, y as f32);
-            out.push((at(x + 0.25, y + 0.25) + at(x + 0.75, y + 0.25) + at(x + 0.25, y + 0.75) + at(x + 0.75, y + 0.75)) / 4.0);
+            out.push(
+                (at(x + 0.25, y + 0.25) + at(x + 0.75, y + 0.25) + at(x + 0.25, y + 0.75) + at(x + 0.75, y + 0.75))
+                    / 4.0,
+            );
         }
     }
     out

@@ -403,12 +403,8 @@ mod tests {
                 let v = 0.5 + 0.25 * (x * 40.0).sin() + 0.25 * (y * 31.0).cos();
                 f.planes[0].samples.set(i, v * max, max);
             }
-            let points = points_in_box(&Rect::new(
-                size as f32 * 0.3,
-                size as f32 * 0.25,
-                size as f32 * 0.7,
-                size as f32 * 0.75,
-            ));
+            let points =
+                points_in_box(&Rect::new(size as f32 * 0.3, size as f32 * 0.25, size as f32 * 0.7, size as f32 * 0.75));
             LumaCrop::cut(&f, &points).unwrap()
         };
         let base = paint(240, 8);

@@ -228,7 +228,8 @@ fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
         out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
     }
     if seen.late.0 > 0 {
-        let text = format!("frames are shown at another time than in the original, by up to {:.1} ms", seen.late.2 * 1000.0);
+        let text =
+            format!("frames are shown at another time than in the original, by up to {:.1} ms", seen.late.2 * 1000.0);
         out.push(failure("frames.time", seen.late.0, seen.late.1, text));
     }
     out
@@ -344,3 +345,6 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         .to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,7 +160,8 @@ fn report(p: &Person, subjects: &[Subject], sights: &[Sight], other: Option<f32>
     let frames: u64 = mine().map(|s| s.frames).sum();
     let untouched: u64 = mine().map(|s| s.untouched.0).sum();
     let worst = mine().map(|s| s.worst).filter(|w| w.1.is_some()).max_by(|a, b| a.0.total_cmp(&b.0));
-    let mut widths: Vec<(f32, usize)> = p.subjects.iter().map(|k| (subjects[*k].width, subjects[*k].spots.len())).collect();
+    let mut widths: Vec<(f32, usize)> =
+        p.subjects.iter().map(|k| (subjects[*k].width, subjects[*k].spots.len())).collect();
     widths.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut left = widths.iter().map(|w| w.1).sum::<usize>() / 2;
     let middle = widths.iter().find(|w| {
@@ -190,7 +191,13 @@ fn report(p: &Person, subjects: &[Subject], sights: &[Sight], other: Option<f32>
 
 /// Order of the report.
 fn risk(p: &PersonReport) -> f32 {
-    let seen = if p.untouched > 0 { 4.0 } else if p.partly_untouched > 0 { 3.0 } else { 0.0 };
+    let seen = if p.untouched > 0 {
+        4.0
+    } else if p.partly_untouched > 0 {
+        3.0
+    } else {
+        0.0
+    };
     let near = p.identity.as_ref().map_or(0.0, |i| {
         let over = if i.over_threshold > 0 { 1.0 } else { 0.0 };
         over + i.cosine_track.max(i.cosine_max).max(0.0)
@@ -253,7 +260,10 @@ impl Outcome {
         }
         let Some((cosine, k)) = other else { return };
         let limits = identity::limits(48.0);
-        let text = format!("the disguise of {} looks like {} (cosine {cosine:.2}): choose another double", p.alias, people[k].alias);
+        let text = format!(
+            "the disguise of {} looks like {} (cosine {cosine:.2}): choose another double",
+            p.alias, people[k].alias
+        );
         if cosine >= limits.certain {
             self.fail("face.other_person", 1, None, text);
         } else if cosine >= limits.single {
@@ -267,7 +277,8 @@ impl Outcome {
         for (_, sight) in subjects.iter().zip(sights).filter(|(s, _)| !s.counts) {
             for s in &sight.samples {
                 let faces = people.iter().filter(|p| p.hidden);
-                let hit = faces.filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?), p))).find(|(v, _)| v.certain);
+                let hit =
+                    faces.filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?), p))).find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
                     self.fail("face.recognised", 1, Some(s.frame), text);

@@ -83,7 +83,8 @@ pub(crate) fn attack(
     for (j, y) in b.iter().enumerate() {
         for (i, x) in a.iter().enumerate() {
             let name = (i, j);
-            let (sx, sy) = (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
+            let (sx, sy) =
+                (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
             let lead = lead(original.1, i) - lead(output.1, j);
             match pair(sx, sy, lead, keep, progress) {
                 Ok((reports, lengths)) => {
@@ -204,7 +205,8 @@ impl Stretch {
 
 impl Outcome {
     fn judge(&mut self, (i, j): (usize, usize), (ca, cb): (usize, usize), r: &LeakReport) {
-        let leaked = r.leaked_secs();
+        // An empty sum is −0.
+        let leaked = r.leaked_secs() + 0.0;
         let place = format!("channel {} of sound stream {}", cb + 1, j + 1);
         if leaked > 0.0 {
             let at = r.ranges_secs.first().map_or(0.0, |x| x.0);

@@ -2,9 +2,9 @@
 
 use super::bytes::{Needle, SHORTEST, scan};
 use super::container;
+use crate::Result;
 use crate::media::{FileListing, Limits, Probe, StreamListing, probe, raw_streams};
 use crate::report::{Compared, Failure};
-use crate::Result;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -16,23 +16,63 @@ const SOUND_SLACK: f64 = 0.1;
 
 /// Tags that muxers write by themselves.
 const TAGS: [&str; 8] = [
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "language", "handler_name", "vendor_id",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "language",
+    "handler_name",
+    "vendor_id",
 ];
 /// Side data of streams that players need.
 const STREAM_SIDE_DATA: [&str; 6] = [
-    "CPB properties", "Display Matrix", "Mastering display metadata", "Content light level metadata", "Audio Service Type",
+    "CPB properties",
+    "Display Matrix",
+    "Mastering display metadata",
+    "Content light level metadata",
+    "Audio Service Type",
     "Skip Samples",
 ];
 /// Side data of decoded frames that players need.
 const FRAME_SIDE_DATA: [&str; 6] = [
-    "Mastering display metadata", "Content light level metadata", "3x3 displaymatrix", "Display Matrix", "Skip samples",
+    "Mastering display metadata",
+    "Content light level metadata",
+    "3x3 displaymatrix",
+    "Display Matrix",
+    "Skip samples",
     "Metadata relevant to a downmix procedure",
 ];
 /// Words too common to tell anything, though they may stand in names of files and folders.
 const COMMON: [&str; 28] = [
-    "video", "movie", "sound", "audio", "input", "output", "source", "final", "original", "render", "export", "master",
-    "proxy", "films", "video.mp4", "users", "localhost", "ubuntu", "debian", "runner", "isomiso2avc1mp41", "admin",
-    "clips", "media", "untitled", "track", "mainvideo", "stereo",
+    "video",
+    "movie",
+    "sound",
+    "audio",
+    "input",
+    "output",
+    "source",
+    "final",
+    "original",
+    "render",
+    "export",
+    "master",
+    "proxy",
+    "films",
+    "video.mp4",
+    "users",
+    "localhost",
+    "ubuntu",
+    "debian",
+    "runner",
+    "isomiso2avc1mp41",
+    "admin",
+    "clips",
+    "media",
+    "untitled",
+    "track",
+    "mainvideo",
+    "stereo",
 ];
 /// Marks of other people's programs and devices, in any place of the file.
 const MARKERS: [(&str, &str); 22] = [
@@ -100,7 +140,9 @@ pub(crate) fn check(original: &Path, output: &Path) -> Result<Outcome> {
             let sounds = raw_streams(original, &limits)?.streams.iter().filter(|s| s.kind == "audio").count();
             list(&listing, sounds, &mut out.failures);
         }
-        Err(e) => out.failures.push(failure("output.unreadable", 1, None, format!("the streams cannot be listed: {e}"))),
+        Err(e) => {
+            out.failures.push(failure("output.unreadable", 1, None, format!("the streams cannot be listed: {e}")))
+        }
     }
     structure(output, &mut out)?;
     let needles = needles(&out.source, original);
@@ -150,7 +192,8 @@ impl Outcome {
         let (ra, rb) = (va.color.full_range, vb.color.full_range);
         let word = |r: Option<bool>| r.map_or("unspecified", |f| if f { "full" } else { "limited" });
         self.row("Range", word(ra), word(rb), ra == rb || ra.is_none());
-        let differ: Vec<String> = self.rows.iter().filter(|r| !r.ok && r.what != "Upright size").map(|r| r.what.to_lowercase()).collect();
+        let differ: Vec<String> =
+            self.rows.iter().filter(|r| !r.ok && r.what != "Upright size").map(|r| r.what.to_lowercase()).collect();
         if !differ.is_empty() {
             let text = format!("the picture differs in {}: intended by the preset, or a mistake", differ.join(", "));
             self.warnings.push(failure("picture.fidelity", 1, None, text));
@@ -162,10 +205,17 @@ impl Outcome {
         self.row("Sound streams", a.audio.len(), b.audio.len(), b.audio.len() <= a.audio.len());
         if b.audio.len() < a.audio.len() {
             let n = (a.audio.len() - b.audio.len()) as u64;
-            self.warnings.push(failure("sound.missing", n, None, "sound streams of the original are not in the output"));
+            self.warnings.push(failure(
+                "sound.missing",
+                n,
+                None,
+                "sound streams of the original are not in the output",
+            ));
         }
         for (k, (x, y)) in a.audio.iter().zip(&b.audio).enumerate() {
-            let word = |s: &crate::media::AudioInfo| format!("{} Hz, {} channels, {}", s.format.rate_hz, s.format.channels, s.codec);
+            let word = |s: &crate::media::AudioInfo| {
+                format!("{} Hz, {} channels, {}", s.format.rate_hz, s.format.channels, s.codec)
+            };
             let same = (x.format.rate_hz, x.format.channels) == (y.format.rate_hz, y.format.channels);
             self.row(&format!("Sound {}", k + 1), word(x), word(y), same);
             if !same {
@@ -186,11 +236,17 @@ impl Outcome {
                 self.failures.push(failure("sound.length", 1, None, text));
             }
         }
-        let lead = |p: &Probe, k: usize| p.audio.get(k).map(|s| s.start_secs - p.video.time_base.seconds(p.video.start));
+        let lead =
+            |p: &Probe, k: usize| p.audio.get(k).map(|s| s.start_secs - p.video.time_base.seconds(p.video.start));
         for k in 0..lengths.len() {
             if let (Some(a), Some(b)) = (lead(&self.source, k), lead(&output, k)) {
                 let same = (a - b).abs() <= SOUND_SLACK;
-                self.row(&format!("Start of sound {} after picture", k + 1), format!("{a:.3} s"), format!("{b:.3} s"), same);
+                self.row(
+                    &format!("Start of sound {} after picture", k + 1),
+                    format!("{a:.3} s"),
+                    format!("{b:.3} s"),
+                    same,
+                );
                 if !same {
                     let text = format!("sound stream {} is shifted against the picture", k + 1);
                     self.warnings.push(failure("sound.shift", 1, None, text));
@@ -218,7 +274,12 @@ fn list(l: &FileListing, sounds: usize, failures: &mut Vec<Failure>) {
         failures.push(failure("stream.extra", 1, None, format!("{} video streams instead of one", kinds.0)));
     }
     if kinds.1 > sounds {
-        failures.push(failure("stream.extra", 1, None, format!("{} sound streams; the original has {sounds}", kinds.1)));
+        failures.push(failure(
+            "stream.extra",
+            1,
+            None,
+            format!("{} sound streams; the original has {sounds}", kinds.1),
+        ));
     }
     if !l.chapters.is_empty() {
         failures.push(failure("chapters", l.chapters.len() as u64, None, "the output has chapters"));
@@ -266,14 +327,26 @@ fn printable(key: &str) -> String {
 fn is_neutral(value: &str) -> bool {
     let v = value.trim_matches(['\0', ' ']);
     const WORDS: [&str; 14] = [
-        "", "und", "eng", "[0][0][0][0]", "FFMP", "appl", "VideoHandler", "SoundHandler", "DataHandler", "Lavf", "Lavc",
-        "isom", "qt", "M4V",
+        "",
+        "und",
+        "eng",
+        "[0][0][0][0]",
+        "FFMP",
+        "appl",
+        "VideoHandler",
+        "SoundHandler",
+        "DataHandler",
+        "Lavf",
+        "Lavc",
+        "isom",
+        "qt",
+        "M4V",
     ];
     const BRANDS: [&str; 16] = [
-        "isom", "iso2", "iso4", "iso5", "iso6", "avc1", "mp41", "mp42", "hvc1", "hev1", "av01", "qt  ", "M4V ", "M4A ", "dby1",
-        "M4VP",
+        "isom", "iso2", "iso4", "iso5", "iso6", "avc1", "mp41", "mp42", "hvc1", "hev1", "av01", "qt  ", "M4V ", "M4A ",
+        "dby1", "M4VP",
     ];
-    let brands = value.len() % 4 == 0 && value.as_bytes().chunks(4).all(|b| BRANDS.iter().any(|k| k.as_bytes() == b));
+    let brands = value.len().is_multiple_of(4) && value.as_bytes().chunks(4).all(|b| BRANDS.iter().any(|k| k.as_bytes() == b));
     let number = v.len() <= 3 && v.bytes().all(|b| b.is_ascii_digit());
     let time = v.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.') && v.matches(':').count() == 2;
     WORDS.contains(&v) || brands || number || time
@@ -303,7 +376,8 @@ fn needles(source: &Probe, original: &Path) -> Vec<Needle> {
         let text = text.trim_matches(['\0', ' ', '\n', '\r', '\t']);
         let plain = text.to_lowercase();
         let banner = ["Lavf", "Lavc"].iter().any(|b| text.starts_with(b) && text.len() < 24);
-        let tells = text.chars().count() >= SHORTEST && !is_neutral(text) && !COMMON.contains(&plain.as_str()) && !banner;
+        let tells =
+            text.chars().count() >= SHORTEST && !is_neutral(text) && !COMMON.contains(&plain.as_str()) && !banner;
         if tells && out.len() < MOST_NEEDLES && seen.insert(text.to_owned()) {
             out.push(Needle { text: text.into(), what: what.into() });
         }

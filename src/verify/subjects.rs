@@ -1,8 +1,8 @@
 //! Who is to be checked where: faces found afresh, joined with the boxes of the plan.
 
 use super::faces::{Face, Track};
-use crate::plan::{Casting, FaceTreatment, Plan, RedactStyle};
 use crate::Result;
+use crate::plan::{Casting, FaceTreatment, Plan, RedactStyle};
 use std::collections::BTreeMap;
 
 /// Overlap of a face found afresh with a box of the plan that makes them one.
@@ -125,7 +125,8 @@ pub(crate) fn gather(tracks: Vec<Track>, plan: Option<&Plan>, orders: &Orders) -
 }
 
 fn from_track(t: &Track) -> Subject {
-    let spots = (t.first..).zip(&t.faces).map(|(frame, face)| Spot { frame, face: *face, plan: None, overlap: 0.0 }).collect();
+    let spots =
+        (t.first..).zip(&t.faces).map(|(frame, face)| Spot { frame, face: *face, plan: None, overlap: 0.0 }).collect();
     Subject { spots, counts: t.confirmed, found: true, track: None, width: t.width() }
 }
 
@@ -155,7 +156,9 @@ fn settle(s: &mut Subject, orders: &Orders) {
 mod tests {
     use super::*;
     use crate::geom::Rect;
-    use crate::plan::{Cast, Origin, PLAN_VERSION, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint, VideoSummary};
+    use crate::plan::{
+        Cast, Origin, PLAN_VERSION, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint, VideoSummary,
+    };
     use crate::units::{FrameIndex, TimeBase};
 
     pub(crate) fn plan(tracks: &[(u32, u64, u64, f32)]) -> Plan {
@@ -175,9 +178,13 @@ mod tests {
                 blocks: vec![SampleBlock::pack(*first, &samples).unwrap()],
             });
         }
-        let people = tracks
-            .iter()
-            .map(|t| PlanPerson { id: t.0, tracks: vec![t.0], embedding: vec![], tone: [0.5; 3], frames: t.2 - t.1 });
+        let people = tracks.iter().map(|t| PlanPerson {
+            id: t.0,
+            tracks: vec![t.0],
+            embedding: vec![],
+            tone: [0.5; 3],
+            frames: t.2 - t.1,
+        });
         Plan {
             version: PLAN_VERSION,
             source_path: String::new(),

@@ -4,9 +4,8 @@ use super::{Bytes, DEEPEST, Walk, is_neutral_name, number};
 use crate::Result;
 
 /// Boxes that hold boxes.
-const FOLDERS: [&[u8; 4]; 12] = [
-    b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave",
-];
+const FOLDERS: [&[u8; 4]; 12] =
+    [b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave"];
 
 /// Boxes without text: numbers that players need.
 const NUMBERS: [&[u8; 4]; 50] = [
@@ -110,7 +109,8 @@ fn handler(body: &[u8], at: u64, walk: &mut Walk) {
             walk.object("container.track", at, format!("a track of type `{what}`"));
         }
     }
-    if body.get(12..24).is_none_or(|v| v.iter().any(|b| *b != 0) && !v.starts_with(b"FFMP") && !v.starts_with(b"appl")) {
+    if body.get(12..24).is_none_or(|v| v.iter().any(|b| *b != 0) && !v.starts_with(b"FFMP") && !v.starts_with(b"appl"))
+    {
         walk.object("container.name", at, "a maker's mark in a handler");
     }
     let name = body.get(24..).unwrap_or_default();
