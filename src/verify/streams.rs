@@ -360,7 +360,8 @@ fn is_neutral(value: &str) -> bool {
         "isom", "iso2", "iso4", "iso5", "iso6", "avc1", "mp41", "mp42", "hvc1", "hev1", "av01", "qt  ", "M4V ", "M4A ",
         "dby1", "M4VP",
     ];
-    let brands = value.len().is_multiple_of(4) && value.as_bytes().chunks(4).all(|b| BRANDS.iter().any(|k| k.as_bytes() == b));
+    let brands =
+        value.len().is_multiple_of(4) && value.as_bytes().chunks(4).all(|b| BRANDS.iter().any(|k| k.as_bytes() == b));
     let number = v.len() <= 3 && v.bytes().all(|b| b.is_ascii_digit());
     let time = v.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.') && v.matches(':').count() == 2;
     WORDS.contains(&v) || brands || number || time

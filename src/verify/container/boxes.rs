@@ -8,14 +8,12 @@ const FOLDERS: [&[u8; 4]; 12] =
     [b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave"];
 
 /// Boxes without text: numbers that players need.
-const NUMBERS: [&[u8; 4]; 6] = [
-    b"alac", b"dac3", b"dec3", b"ADHR", b"glbl", b"dfLa",
-]; 50] = [
+const NUMBERS: [&[u8; 4]; 55] = [
     b"ftyp", b"styp", b"elst", b"vmhd", b"smhd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco",
     b"co64", b"sgpd", b"sbgp", b"sdtp", b"cslg", b"mehd", b"trex", b"mfhd", b"tfhd", b"tfdt", b"trun", b"sidx",
     b"tfra", b"mfro", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dOps", b"dfLa", b"esds", b"pasp", b"colr", b"fiel",
     b"btrt", b"clap", b"mdcv", b"clli", b"gama", b"chan", b"chnl", b"pcmC", b"frma", b"enda", b"stps", b"ACLR",
-    b"APRG", b"ARES",
+    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl",
 ];
 
 /// The list of no tags at all that FFmpeg writes into every MP4 file.
