@@ -73,13 +73,13 @@ fn a_size_limit_leaves_nothing() {
     sandbox.copy(&kit.short, "in.mp4");
     let before = sandbox.files();
     // 16 blocks of 1024 bytes: far too little for the film. The signal that would end the program is ignored.
-    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" disguise in.mp4 -o out.mp4 --preset lossless";
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" disguise in.mp4 -o out.mkv --preset lossless";
     let mut command = Command::new("bash");
     command.args(["-c", script, env!("CARGO_BIN_EXE_understudy")]);
     sandbox.tame(&mut command);
     let run = finish(command.env("UNDERSTUDY_MODELS", &kit.models));
     run.ends_with(6);
-    assert!(!sandbox.path("out.mp4").exists());
+    assert!(!sandbox.path("out.mkv").exists());
     assert!(!left_over(&sandbox), "{:?}", sandbox.files());
     assert!(sandbox.files().iter().all(|f| before.contains(f) || f.contains("report")), "{:?}", sandbox.files());
 }
@@ -99,12 +99,12 @@ fn a_full_disk_leaves_nothing() {
     if !mount.status.success() {
         return skip(name, "this machine does not let tests mount a tmpfs");
     }
-    let run = sandbox.run_with(kit, ["disguise", "in.mp4", "-o", "disk/out.mp4", "--preset", "lossless"]);
+    let run = sandbox.run_with(kit, ["disguise", "in.mp4", "-o", "disk/out.mkv", "--preset", "lossless"]);
     let left: Vec<_> = std::fs::read_dir(&disk).unwrap().flatten().map(|e| e.file_name()).collect();
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());
     run.refuses(6, "space");
-    assert!(left.iter().all(|n| n == "out.mp4.report"), "{left:?}");
+    assert!(left.iter().all(|n| n == "out.mkv.report"), "{left:?}");
 }
 
 fn is_root() -> bool {
