@@ -12,11 +12,10 @@ from paths import CACHE, DOUBLES, MESH
 from sheet import load
 from show import render
 
-def embed_neutral(embed, shapes, atlases, mesh, role="neutral"):
-    """Embedding of the rendered face on a backdrop of its own mean colour."""
-    atlas = atlases[role]
+def embed_face(embed, shape, atlas, mesh):
+    """Embedding of the rendered face on a backdrop of its own mean colour, and the picture."""
     backdrop = tuple(int(v) for v in atlas.reshape(-1, 3).mean(0))
-    image, five = render(shapes[role], atlas, mesh, 320, backdrop=backdrop)
+    image, five = render(shape, atlas, mesh, 320, backdrop=backdrop)
     return embed(image, five), image
 
 
@@ -77,12 +76,12 @@ def main():
     for folder in folders:
         facts, shapes, atlases = load(folder)
         check_files(folder, facts, shapes, atlases)
-        v, image = embed_neutral(embed, shapes, atlases, mesh)
+        v, image = embed_face(embed, shapes["neutral"], atlases["neutral"], mesh)
         members = [s["file"] for s in facts["sources"] if "member" in s["role"]]
         own = np.isin(names, members)
         mine = vectors[own] @ v
         others = vectors[still & ~own] @ v
-        same = {r: float(embed_neutral(embed, shapes, atlases, mesh, r)[0] @ v) for r in atlases if r != "neutral"}
+        same = {r: float(embed_face(embed, shapes[r], atlases[r], mesh)[0] @ v) for r in atlases if r != "neutral"}
         found = detect(image)
         donors = np.isin(names, [s["file"] for s in facts["sources"] if "detail" in s["role"]])
         report[folder.name] = {

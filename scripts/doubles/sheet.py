@@ -36,7 +36,7 @@ def row(folder, mesh, size):
 
 
 def main():
-    size = int(sys.argv[2]) if len(sys.argv) > 2 else 160
+    size = int(sys.argv[2]) if len(sys.argv) > 2 else 150
     target = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "docs" / "pictures" / "doubles.jpg")
     only = sys.argv[3:]
     mesh = Mesh()

@@ -11,9 +11,11 @@ import numpy as np
 import expressions as ex
 from atlas import Layout, Mesh, to_srgb
 from build import full, neutral, smile_pools
+from check import embed_face
 from compose import finish
 from networks import Embedder
-from paths import CACHE, ROOT
+from paths import CACHE, DOUBLES, ROOT
+from sheet import load
 
 LIST = ROOT / "scripts" / "doubles" / "members.json"
 LIMIT = 0.24
@@ -26,25 +28,7 @@ class Search:
         self.taken = {}
 
     def look(self, shape, atlas):
-        """Embedding of the face, its texels splatted straight into a small frontal picture."""
-        size = 150
-        v = (shape - [0, 0.3, 0]) * (0.72 * size) + [size / 2, size / 2, 0]
-        at = self.layout.per_texel(v[:, :2].astype(np.float32))[::2, ::2]
-        inside = self.layout.inside[::2, ::2]
-        x, y = at[inside].T - 0.5
-        colour = atlas[::2, ::2][inside].astype(np.float64)
-        x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-        total, weight = np.zeros((size * size, 3)), np.zeros(size * size)
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            w = (1 - np.abs(x - x0 - dx)) * (1 - np.abs(y - y0 - dy))
-            k = (y0 + dy).clip(0, size - 1) * size + (x0 + dx).clip(0, size - 1)
-            weight += np.bincount(k, w, size * size)
-            for c in range(3):
-                total[:, c] += np.bincount(k, w * colour[:, c], size * size)
-        backdrop = atlas.reshape(-1, 3).mean(0)
-        image = np.where(weight[:, None] > 0.05, total / np.maximum(weight, 0.05)[:, None], backdrop)
-        five = np.array([v[self.mesh.right_eye].mean(0), v[self.mesh.left_eye].mean(0), v[4], v[61], v[291]])
-        return self.embed(np.uint8(image.round()).reshape(size, size, 3), five[:, :2])
+        return embed_face(self.embed, shape, atlas, self.mesh)[0]
 
     def cost(self, v, members, name):
         """Overshoot beyond the limit of members, strangers and other doubles, and a pull to spare."""
@@ -98,11 +82,14 @@ def main():
     layout, model = Layout(mesh), ex.ShapeModel(mesh)
     smile = smile_pools(specs, layout)
     search = Search(layout, data["names"][still], data["vectors"][still])
+    for folder in sorted(f for f in DOUBLES.iterdir() if (f / "double.toml").exists()):
+        _, shapes, atlases = load(folder)
+        search.taken[folder.name] = search.look(shapes["neutral"], atlases["neutral"])
     for name in sys.argv[1:] or sorted(specs["doubles"]):
         spec = specs["doubles"][name]
         filled = {**spec, "members": [full(n) for n in spec["members"]],
                   "donors": [(full(n), a) for n, a in spec["donors"]]}
-        weights, shift = tune(name, filled, search, layout, model, smile, 120)
+        weights, shift = tune(name, filled, search, layout, model, smile, 70)
         spec["weights"], spec["shift"] = weights.round(3).tolist(), shift.round(3).tolist()
         save(specs)
 

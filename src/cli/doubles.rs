@@ -64,7 +64,7 @@ fn check(plan: &Path, only: Option<&str>, dirs: &[PathBuf], context: &Context) -
     let plan = read_plan(plan, PlanLimits::default())?;
     let mesh = Mesh::embedded()?;
     let library = library(dirs)?;
-    let choices = crate::pipeline::double_choices(&library, &mesh, &context.models, &context.runtime)?;
+    let choices = crate::pipeline::double_choices(&library, &mesh, &context.models, &context.runtime, &plan)?;
     if let Some(name) = only
         && !choices.iter().any(|c| c.name == name)
     {

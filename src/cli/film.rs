@@ -126,7 +126,7 @@ pub(super) fn verify(a: args::Verify) -> Result<()> {
     let casting = match &plan {
         Some(plan) => {
             let mesh = crate::swap::Mesh::embedded()?;
-            let choices = pipeline::double_choices(&doubles, &mesh, &context.models, &context.runtime)?;
+            let choices = pipeline::double_choices(&doubles, &mesh, &context.models, &context.runtime, plan)?;
             Some(crate::plan::Casting::resolve(plan, &cast, &choices, &[])?)
         }
         None => None,

@@ -63,7 +63,7 @@ impl Converter {
             let to_rgb = target.describe().is_some_and(|d| d.rgb || d.palette);
             let dst = (target, assumed_matrix(to.matrix, height), to_rgb || to.full_range.unwrap_or(false));
             scaler = Some(Scaler::new(padded.0, padded.1, src, dst).map_err(fail)?);
-            if padded.1 % 4 == 0 {
+            if padded.1.is_multiple_of(4) {
                 field_scaler = Some(Scaler::new(padded.0, padded.1 / 2, src, dst).map_err(fail)?);
             }
         }

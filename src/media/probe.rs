@@ -331,7 +331,7 @@ pub(super) fn video_info(
         rotation_degrees: turn.degrees(),
         mirrored: turn.transpose != (turn.flip_x != turn.flip_y),
         interlaced,
-        top_field_first: interlaced && (top != (turn.flip_y && first.height % 2 == 0)),
+        top_field_first: interlaced && (top != (turn.flip_y && first.height.is_multiple_of(2))),
         bit_rate: u64::try_from(if s.bit_rate > 0 { s.bit_rate } else { file_bit_rate }).unwrap_or(0),
         frame_count_hint: u64::try_from(s.frame_count).ok().filter(|n| *n > 0),
         hdr: HdrInfo {

@@ -146,7 +146,7 @@ impl VideoReader {
             interlaced: self.info.interlaced && facts.interlaced,
             top_field_first: self.info.interlaced
                 && facts.interlaced
-                && (facts.top_field_first != (self.turn.flip_y && height % 2 == 0)),
+                && (facts.top_field_first != (self.turn.flip_y && height.is_multiple_of(2))),
         };
         let index = FrameIndex(self.next_index);
         self.next_index += 1;

@@ -1,12 +1,13 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
+use super::prepare::neutral_of;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, ModelUsed, Plan};
 use crate::report::Report;
-use crate::swap::{self, Double, DoubleLibrary, Mesh};
+use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
 use crate::verify::{VerifyInput, VerifyOptions, verify};
 use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
@@ -84,7 +85,12 @@ impl DisguiseJob<'_> {
     /// As [`analyse`].
     pub fn analyse(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan> {
         self.models.require()?;
-        let options = AnalyserOptions::default();
+        let probe = crate::media::probe(self.input, &self.limits)?;
+        let fps = probe.video.avg_frame_rate as f32;
+        let mut options = AnalyserOptions { workers: self.threads.clamp(1, 8), ..AnalyserOptions::default() };
+        if fps.is_finite() && (1.0..=1000.0).contains(&fps) {
+            options.fps = fps;
+        }
         let analyser = Analyser::new(self.models, self.runtime, self.recall, options)?;
         let job = AnalyseJob {
             input: self.input,
@@ -190,7 +196,7 @@ pub fn render_and_verify(
 ) -> Result<Published> {
     let matched = match_refs(job, plan)?;
     let mesh = Mesh::embedded()?;
-    let choices = double_choices(job.doubles, &mesh, job.models, job.runtime)?;
+    let choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
     let casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
     let doubles = load_doubles(job.doubles, &mesh, &casting)?;
     let part = PartFile::create(job.output)?;
@@ -265,19 +271,47 @@ pub fn double_choices(
     mesh: &Mesh,
     models: &ModelSet,
     runtime: &Runtime,
+    plan: &Plan,
 ) -> Result<Vec<DoubleChoice>> {
     let mut embedder = Embedder::new(models, runtime)?;
     let names: Vec<String> = library.cards().map(|c| c.name.clone()).collect();
+    let loaded: Vec<Double> = names.par_iter().map(|n| library.load(mesh, n)).collect::<Result<_>>()?;
     let portraits: Vec<crate::image::Frame> =
-        names.par_iter().map(|n| swap::portrait(mesh, &library.load(mesh, n)?, 256)).collect::<Result<_>>()?;
+        loaded.par_iter().map(|d| swap::portrait(mesh, d, 256)).collect::<Result<_>>()?;
+    let neutrals: Vec<(u32, Neutral)> = plan
+        .people
+        .par_iter()
+        .map(|p| Ok(neutral_of(plan, mesh, &p.tracks)?.map(|n| (p.id, n))))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
     library
         .cards()
-        .zip(portraits)
-        .map(|(card, portrait)| {
+        .zip(loaded.iter().zip(portraits))
+        .map(|(card, (double, portrait))| {
             let embedding = embedder.embed_frame(&portrait)?.map(|e| e.0.clone()).unwrap_or_default();
-            Ok(DoubleChoice { name: card.name.clone(), skin: card.skin, sex: card.sex.clone(), embedding })
+            let gap = |(id, n): &(u32, Neutral)| (*id, shape_gap(mesh, &n.shape, double.shape()));
+            Ok(DoubleChoice {
+                name: card.name.clone(),
+                skin: card.skin,
+                sex: card.sex.clone(),
+                embedding,
+                shape_gap: neutrals.iter().map(gap).collect(),
+            })
         })
         .collect()
+}
+
+/// Root mean square distance of outline, brows and lips of two canonical shapes, in the picture plane.
+fn shape_gap(mesh: &Mesh, a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
+    let points = mesh.oval.iter().chain(&mesh.left_brow).chain(&mesh.right_brow).chain(&mesh.lips_outer);
+    let (mut sum, mut n) = (0.0f32, 0.0f32);
+    for (p, q) in points.filter_map(|&i| Some((a.get(i)?, b.get(i)?))) {
+        sum += (p[0] - q[0]).powi(2) + (p[1] - q[1]).powi(2);
+        n += 1.0;
+    }
+    (sum / n.max(1.0)).sqrt()
 }
 
 /// What to say when the attack succeeded.

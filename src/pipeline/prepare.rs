@@ -148,7 +148,8 @@ impl<'a> Prepare<'a> {
         let at = (index - window.from) as usize;
         let mut sample = window.samples.get(at).ok_or_else(damaged)?.clone();
         sample.points = None; // the motion has all that is needed
-        Ok(FaceWork { track: track.id, sample, motion: window.motion.get(at).cloned().flatten(), light: None })
+        let motion = window.motion.get(at).cloned().flatten();
+        Ok(FaceWork { track: track.id, sample, confirmed: track.confirmed, motion, light: None })
     }
 
     /// Plans the motion of a track for frames from `index` on.
@@ -222,7 +223,7 @@ fn double_of(casting: &Casting, track: u32) -> Option<&str> {
 }
 
 /// Neutral face over all tracks of a person, from an even choice of their meshes.
-fn neutral_of(plan: &Plan, mesh: &Mesh, tracks: &[u32]) -> Result<Option<Neutral>> {
+pub(super) fn neutral_of(plan: &Plan, mesh: &Mesh, tracks: &[u32]) -> Result<Option<Neutral>> {
     let tracks: Vec<&PlanTrack> = tracks.iter().filter_map(|t| plan.track(*t)).collect();
     let total: u64 = tracks.iter().map(|t| t.len()).sum();
     let step = (total as usize / NEUTRAL_SAMPLES).max(1);

@@ -64,6 +64,8 @@ pub struct DoubleChoice {
     pub sex: Option<String>,
     /// Embedding of its neutral face by the same recogniser as the plan's, L2-normalised; empty if not measured.
     pub embedding: Vec<f32>,
+    /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
+    pub shape_gap: BTreeMap<u32, f32>,
 }
 
 /// Cosine above which a double resembles a person too much to stand in for them.
@@ -239,30 +241,13 @@ impl<'a> Chooser<'a> {
         blends.into_iter().min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1))).map(|b| b.1)
     }
 
-    /// How badly a double fits: skin far off, the other sex (judged by which doubles the face is nearer to), too alike.
+    /// How badly a double fits: skin far off, another shape of face, too alike.
     fn misfit(&self, person: &super::PlanPerson, double: &DoubleChoice) -> f32 {
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
         let alike = cosine(&person.embedding, &double.embedding).map_or(0.0, |c| (c - TOO_ALIKE).max(0.0) * 60.0);
-        let sex = match (self.leaning(person), double.sex.as_deref()) {
-            (Some(lean), Some("man")) => (-lean * 20.0).clamp(0.0, 2.0),
-            (Some(lean), Some("woman")) => (lean * 20.0).clamp(0.0, 2.0),
-            _ => 0.0,
-        };
-        skin + alike + sex
-    }
-
-    /// Mean cosine to the doubles that look like men, less that to those that look like women.
-    fn leaning(&self, person: &super::PlanPerson) -> Option<f32> {
-        let mean = |word: &str| {
-            let all: Vec<f32> = self
-                .doubles
-                .iter()
-                .filter(|d| d.sex.as_deref() == Some(word))
-                .filter_map(|d| cosine(&person.embedding, &d.embedding))
-                .collect();
-            (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
-        };
-        Some(mean("man")? - mean("woman")?)
+        // Face shape tells sex and build better than a recogniser's likeness to composites does.
+        let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
+        skin + alike + shape
     }
 
     fn treatment(&mut self, track: &super::PlanTrack, entry: Option<usize>) -> Result<TrackTreatment> {

@@ -115,9 +115,10 @@ impl Page {
     }
 
     fn person(&mut self, p: &PersonReport) {
-        let recognised = p.identity.as_ref().is_some_and(|i| {
-            i.blind < i.samples && (i.cosine_track >= i.threshold_track || i.over_threshold > 0)
-        });
+        let recognised = p
+            .identity
+            .as_ref()
+            .is_some_and(|i| i.blind < i.samples && (i.cosine_track >= i.threshold_track || i.over_threshold > 0));
         let (class, word) = match () {
             () if p.treatment == "keep" => ("warn", "left as filmed"),
             () if p.untouched > 0 => ("bad", "still visible"),

@@ -18,6 +18,8 @@ pub enum CoverReason {
     RenderFailed,
     /// The double is not there.
     NoDouble,
+    /// It may not be a face at all.
+    Doubtful,
 }
 
 impl CoverReason {
@@ -31,6 +33,7 @@ impl CoverReason {
             CoverReason::CutOff => "swap.covered.cut-off",
             CoverReason::RenderFailed => "swap.covered.render-failed",
             CoverReason::NoDouble => "swap.covered.no-double",
+            CoverReason::Doubtful => "swap.covered.doubtful",
         }
     }
 
@@ -40,9 +43,10 @@ impl CoverReason {
         match self {
             CoverReason::NoMesh => "the face could not be measured well enough for a double; the head was covered",
             CoverReason::Turned => "the head turns further than the double can follow; the head was covered",
-            CoverReason::TooSmall => "the face is too small for a double; it was averaged away",
+            CoverReason::TooSmall => "the face is too small for a double; the head was covered",
             CoverReason::CutOff => "most of the face is outside the picture; the head was covered",
             CoverReason::RenderFailed => "the double could not be drawn; the head was covered",
+            CoverReason::Doubtful => "this may not be a face; it was averaged away in case it is one",
             CoverReason::NoDouble => "no double was left for this person; the head was covered",
         }
     }
@@ -70,6 +74,8 @@ pub struct FaceWork {
     pub track: u32,
     /// Where it is.
     pub sample: PlanSample,
+    /// Whether the evidence that this is a face is strong.
+    pub confirmed: bool,
     /// Geometry of the double in this frame, if a mesh was trusted.
     pub motion: Option<FaceMotion>,
     /// Low-frequency light, if measured.

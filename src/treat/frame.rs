@@ -1,7 +1,7 @@
 //! Treats whole frames.
 
 use super::{ClearedFrame, CoverReason, FaceWork, Faults, Outcome, RegionPlan};
-use crate::geom::PixelRect;
+use crate::geom::{InFrame, PixelRect, Rect};
 use crate::image::{Frame, Matte, RawFrame};
 use crate::plan::{Casting, FaceTreatment, Origin, RedactStyle, TrackTreatment};
 use crate::redact::{self, Cover, Shape, Touched};
@@ -18,6 +18,8 @@ const SMALLEST_SWAP_PX: f32 = 28.0;
 const MOST_YAW: f32 = 0.73;
 /// Largest pitch and the largest gap between a face's pose and what the library holds, radians.
 const MOST_PITCH: f32 = 0.70;
+/// Cells of doubtful faces are this much larger than those of a blur that was asked for.
+const DOUBT_CELLS: f32 = 1.5;
 /// Share of the mesh that must lie inside the picture.
 const LEAST_INSIDE: f32 = 0.55;
 
@@ -146,7 +148,13 @@ impl Treater<'_> {
             FaceTreatment::Redact(RedactStyle::Silhouette) => (Cover::Silhouette, Outcome::Redacted),
             FaceTreatment::Swap { double, halo } => match self.try_swap(frame, work, double, *halo, index) {
                 Ok(touched) => return Ok((Outcome::Swapped, vec![touched])),
-                Err(reason @ CoverReason::TooSmall) => (Cover::Blur, Outcome::Covered(reason)),
+                Err(reason @ CoverReason::Doubtful) => {
+                    // Only the place of the face, and few cells: safe if it is a face, bearable if it is a curtain.
+                    let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
+                    let shape = Shape::face(&rect);
+                    let touched = redact::cover(frame, &shape, Cover::Blur, DOUBT_CELLS * rect.width());
+                    return Ok((Outcome::Covered(reason), touched.into_iter().collect()));
+                }
                 Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
             },
         };
@@ -156,10 +164,7 @@ impl Treater<'_> {
 
     /// Covers the whole head, and the mesh too where it reaches beyond.
     fn cover_face(&self, frame: &mut Frame, work: &FaceWork, how: Cover) -> Result<Option<Touched>> {
-        let mut rect = work.sample.rect;
-        if !rect.is_valid() {
-            return Err(Error::Plan(format!("track {} has an impossible box: run `understudy analyse` again", work.track)));
-        }
+        let mut rect = sound_rect(work)?;
         if let Some(motion) = &work.motion
             && let Some(mesh) = mesh_bounds(&motion.subject)
             && mesh.iou(&rect) > 0.1
@@ -179,6 +184,9 @@ impl Treater<'_> {
         halo: f32,
         index: u64,
     ) -> std::result::Result<Touched, CoverReason> {
+        if !work.confirmed {
+            return Err(CoverReason::Doubtful);
+        }
         if work.sample.rect.width() < SMALLEST_SWAP_PX {
             return Err(CoverReason::TooSmall);
         }
@@ -211,8 +219,18 @@ impl Treater<'_> {
     }
 }
 
+/// The box of a face; an impossible one stops the job.
+fn sound_rect(work: &FaceWork) -> Result<Rect<InFrame>> {
+    let rect = work.sample.rect;
+    if rect.is_valid() {
+        Ok(rect)
+    } else {
+        Err(Error::Plan(format!("track {} has an impossible box: run `understudy analyse` again", work.track)))
+    }
+}
+
 /// Bounds of a mesh in the frame; `None` if any point is not finite.
-fn mesh_bounds(points: &[[f32; 3]]) -> Option<crate::geom::Rect<crate::geom::InFrame>> {
+fn mesh_bounds(points: &[[f32; 3]]) -> Option<Rect<InFrame>> {
     let mut r = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
     for p in points {
         if !(p[0].is_finite() && p[1].is_finite()) {
@@ -220,7 +238,7 @@ fn mesh_bounds(points: &[[f32; 3]]) -> Option<crate::geom::Rect<crate::geom::InF
         }
         r = [r[0].min(p[0]), r[1].min(p[1]), r[2].max(p[0]), r[3].max(p[1])];
     }
-    let rect = crate::geom::Rect::new(r[0], r[1], r[2], r[3]);
+    let rect = Rect::new(r[0], r[1], r[2], r[3]);
     rect.is_valid().then_some(rect)
 }
 

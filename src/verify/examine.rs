@@ -162,7 +162,8 @@ pub(crate) fn examine(
             let at = Place { subject: *k, index: *i, frame, keep: orders.order(spot.plan, secs) == Order::Keep };
             note(&mut seen, &subjects[*k], &at, &likeness, &pair, attackers)?;
         }
-        if attackers.elsewhere > 0 && frame.is_multiple_of(attackers.elsewhere) && seen.elsewhere.len() < MOST_ELSEWHERE {
+        if attackers.elsewhere > 0 && frame.is_multiple_of(attackers.elsewhere) && seen.elsewhere.len() < MOST_ELSEWHERE
+        {
             let places: Vec<Rect<InFrame>> =
                 here.iter().map(|(k, i)| pair.to_output(&subjects[*k].spots[*i].face).rect).collect();
             look_elsewhere(&mut seen, frame, pair.output, &places, attackers)?;

@@ -66,7 +66,11 @@ fn produce(
     let to = dir.join(format!("out.{ext}"));
     let limits = Limits::default();
     let p = probe(&lab.clip, &limits).unwrap();
-    let preset = if ext == "mkv" { Preset::Lossless } else { Preset::Web };
+    let preset = match ext {
+        "mkv" => Preset::Lossless,
+        "mov" => Preset::Master,
+        _ => Preset::Web,
+    };
     let overrides = EncoderOverrides { crf: Some(20), speed: Some("veryfast".into()) };
     let (video, audio) = (p.video.clone(), p.audio.clone());
     let spec = OutputSpec { path: to.clone(), container_ext: ext.into(), preset, video, audio, threads: 1, overrides };

@@ -8,13 +8,16 @@ const FOLDERS: [&[u8; 4]; 12] =
     [b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave"];
 
 /// Boxes without text: numbers that players need.
-const NUMBERS: [&[u8; 4]; 50] = [
+const NUMBERS: [&[u8; 4]; 55] = [
     b"ftyp", b"styp", b"elst", b"vmhd", b"smhd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco",
     b"co64", b"sgpd", b"sbgp", b"sdtp", b"cslg", b"mehd", b"trex", b"mfhd", b"tfhd", b"tfdt", b"trun", b"sidx",
     b"tfra", b"mfro", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dOps", b"dfLa", b"esds", b"pasp", b"colr", b"fiel",
     b"btrt", b"clap", b"mdcv", b"clli", b"gama", b"chan", b"chnl", b"pcmC", b"frma", b"enda", b"stps", b"ACLR",
-    b"APRG", b"ARES",
+    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl",
 ];
+
+/// The list of no tags at all that FFmpeg writes into every MP4 file.
+const NO_TAGS: &[u8] = b"\0\0\0\x35meta\0\0\0\0\0\0\0\x21hdlr\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0\0\0\0\x08ilst";
 
 /// Reads all boxes of a file.
 pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
@@ -74,10 +77,15 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
         b"dref" => references(&bytes.read(body, (end - body).min(4096) as usize)?, at, walk),
         b"stsd" => entries(bytes, body, end, depth, walk)?,
         b"udta" | b"meta" | b"ilst" | b"keys" => {
-            if end > body && !bytes.is_zero(body, end)? || &kind != b"udta" {
+            let empty = &kind == b"udta"
+                && (bytes.is_zero(body, end)?
+                    || bytes.read(body, 64)?.starts_with(NO_TAGS) && end - body == NO_TAGS.len() as u64);
+            if !empty {
                 walk.object("container.tag", at, format!("a `{name}` box (tags)"));
             }
         }
+        // In QuickTime's `wave`: the codec once more, and the end of the list.
+        b"mp4a" | [0, 0, 0, 0] if depth > 0 && end - body <= 4 => {}
         b"tref" => walk.object("container.track", at, "a reference between tracks (chapters or timecode)"),
         _ => walk.object("container.part", at, format!("a `{name}` box, which is not on the allow-list")),
     }
