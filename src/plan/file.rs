@@ -2,6 +2,7 @@
 
 use super::{PLAN_VERSION, Plan};
 use crate::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 
@@ -35,6 +36,8 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
     crate::files::write_private(path, |file| {
         file.write_all(MAGIC)?;
         file.write_all(&PLAN_VERSION.to_le_bytes())?;
+        // So that an altered plan is refused and not obeyed.
+        file.write_all(&Sha256::digest(&body))?;
         file.write_all(&body)
     })
 }
@@ -59,8 +62,15 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
         )));
     }
     let damaged = |what: &str| Error::Plan(format!("the plan is damaged ({what}): run `understudy analyse` again"));
+    let mut hash = [0u8; 32];
+    file.read_exact(&mut hash).map_err(|_e| damaged("cut off"))?;
+    let mut packed = Vec::new();
+    file.take(limits.bytes + 1).read_to_end(&mut packed).map_err(io)?;
+    if Sha256::digest(&packed)[..] != hash {
+        return Err(damaged("altered or cut off"));
+    }
     let mut body = Vec::new();
-    let decoder = zstd::stream::Decoder::new(file).map_err(|_e| damaged("compression"))?;
+    let decoder = zstd::stream::Decoder::new(packed.as_slice()).map_err(|_e| damaged("compression"))?;
     decoder.take(limits.bytes + 1).read_to_end(&mut body).map_err(|_e| damaged("compression"))?;
     if body.len() as u64 > limits.bytes {
         return Err(Error::Limit(format!("the plan is larger than {} bytes", limits.bytes)));
@@ -169,9 +179,8 @@ mod tests {
             let mut bad = bytes.clone();
             bad[i] ^= 0x55;
             std::fs::write(&path, &bad).unwrap();
-            if let Err(e) = read_plan(&path, PlanLimits::default()) {
-                assert_eq!(e.exit_code(), 4, "{e}");
-            }
+            let e = read_plan(&path, PlanLimits::default()).expect_err("an altered plan was read");
+            assert_eq!(e.exit_code(), 4, "{e}");
             std::fs::write(&path, &bytes[..i]).unwrap();
             assert!(read_plan(&path, PlanLimits::default()).is_err());
         }
