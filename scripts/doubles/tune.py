@@ -18,7 +18,7 @@ from paths import CACHE, DOUBLES, ROOT
 from sheet import load
 
 LIST = ROOT / "scripts" / "doubles" / "members.json"
-LIMIT = 0.24
+LIMIT = 0.25
 
 
 class Search:
@@ -35,7 +35,7 @@ class Search:
         c = np.sort(self.vectors @ v)[::-1]
         own = np.sort(self.vectors[members] @ v)[::-1]
         pairs = np.array([v @ o for k, o in self.taken.items() if k != name] or [0.0])
-        over = max(own[0] - LIMIT, 0) + 0.8 * max(c[0] - LIMIT - 0.03, 0) + max(pairs.max() - 0.30, 0)
+        over = 3 * max(own[0] - LIMIT, 0) + 0.8 * max(c[0] - LIMIT - 0.03, 0) + max(pairs.max() - 0.30, 0)
         return over + 0.15 * own[:3].mean() + 0.05 * pairs.max()
 
 
@@ -60,7 +60,7 @@ def tune(name, spec, search, layout, model, smile, rounds):
     best, vector = score(shift)
     start, step = best, 0.7
     for _ in range(rounds):
-        trial = np.clip(shift + step * rng.standard_normal(len(shift)) * (rng.random(len(shift)) < 0.5), -1.6, 1.6)
+        trial = np.clip(shift + step * rng.standard_normal(len(shift)) * (rng.random(len(shift)) < 0.5), -1.8, 1.8)
         found, v = score(trial)
         if found < best:
             best, shift, vector = found, trial, v
