@@ -5,7 +5,7 @@ use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, ren
 use crate::files::PartFile;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
-use crate::plan::{Cast, Casting, DoubleChoice, ModelUsed, Plan};
+use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, ModelUsed, Plan};
 use crate::report::Report;
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
@@ -13,7 +13,7 @@ use crate::verify::{VerifyInput, VerifyOptions, verify};
 use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Everything a film needs on its way.
@@ -196,9 +196,89 @@ pub fn render_and_verify(
 ) -> Result<Published> {
     let matched = match_refs(job, plan)?;
     let mesh = Mesh::embedded()?;
-    let choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
-    let casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
-    let doubles = load_doubles(job.doubles, &mesh, &casting)?;
+    let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
+    let mut covered: BTreeSet<u32> = BTreeSet::new();
+    for attempt in 1.. {
+        let mut casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
+        covered.iter().for_each(|t| casting.cover(*t));
+        match attempt_once(job, plan, probe, &mesh, &casting, progress, cancel)? {
+            Attempt::Published(done) => return Ok(*done),
+            Attempt::Refused(report) => {
+                let again = attempt < ATTEMPTS && recast(job, plan, &report, &casting, attempt, &mut choices, &mut covered);
+                if !again {
+                    return Err(residual(&report, &job.report.join("report.html")));
+                }
+                progress.note("the attack recognised somebody: trying again with another double, or a cover");
+            }
+        }
+    }
+    Err(Error::Cancelled)
+}
+
+/// Most renders of one film before it is given up. The last one covers whoever is still recognised.
+const ATTEMPTS: u32 = 3;
+
+enum Attempt {
+    Published(Box<Published>),
+    Refused(Box<Report>),
+}
+
+/// Changes the cast of those whom the attack found, as far as the cast file leaves the choice open: another double
+/// first, then a cover. `false` if nothing could be changed.
+fn recast(
+    job: &DisguiseJob,
+    plan: &Plan,
+    report: &Report,
+    casting: &Casting,
+    attempt: u32,
+    choices: &mut [DoubleChoice],
+    covered: &mut BTreeSet<u32>,
+) -> bool {
+    let fixed: BTreeSet<&str> = job
+        .cast
+        .people
+        .iter()
+        .filter(|p| p.face.as_ref().is_some_and(|f| matches!(f.get_ref(), FaceChoice::Swap { double: Some(_), .. })))
+        .map(|p| p.alias.get_ref().as_str())
+        .collect();
+    let mut changed = false;
+    for person in &report.people {
+        let known = person
+            .identity
+            .as_ref()
+            .is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
+        let seen = person.untouched > 0 || person.partly_untouched > 0;
+        if !(known || seen) || fixed.contains(person.alias.as_str()) {
+            continue;
+        }
+        for track in &person.tracks {
+            let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
+                continue;
+            };
+            changed = true;
+            if attempt + 1 >= ATTEMPTS || seen {
+                covered.insert(*track);
+            } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
+                for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {
+                    c.refused_for.push(owner);
+                }
+            }
+        }
+    }
+    changed
+}
+
+/// Renders and attacks once; publishes if cleared.
+fn attempt_once(
+    job: &DisguiseJob,
+    plan: &Plan,
+    probe: &Probe,
+    mesh: &Mesh,
+    casting: &Casting,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Attempt> {
+    let doubles = load_doubles(job.doubles, mesh, casting)?;
     let part = PartFile::create(job.output)?;
     let matte_part = job.matte.map(PartFile::create).transpose()?;
     let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -213,11 +293,11 @@ pub fn render_and_verify(
         preset: job.preset,
         encode: job.encode.clone(),
         plan,
-        casting: &casting,
+        casting,
         cast: job.cast,
         probe,
         limits: &job.limits,
-        mesh: &mesh,
+        mesh,
         doubles: &doubles,
         threads: job.threads,
         seed,
@@ -229,7 +309,7 @@ pub fn render_and_verify(
     let policies = super::stream_policies(job.cast, probe)?;
     let keep = super::sound::kept_times(&policies);
     let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);
-    (input.plan, input.casting) = (Some(plan), Some(&casting));
+    (input.plan, input.casting) = (Some(plan), Some(casting));
     (input.voice_keep, input.findings) = (&keep, &summary.findings);
     progress.begin("verifying", None);
     let verified = verify(&input, &VerifyOptions::default(), &|done, total| progress.step_of(done, total))?;
@@ -238,14 +318,13 @@ pub fn render_and_verify(
     crate::report::write(&job.report, &verified.report, &verified.pictures, job.redacted)?;
     let (report, report_page) = (verified.report, job.report.join("report.html"));
     if !report.cleared {
-        return Err(residual(&report, &report_page));
+        return Ok(Attempt::Refused(Box::new(report)));
     }
-    cancel.check()?;
     if let Some(m) = matte_part {
         m.publish()?;
     }
     part.publish()?;
-    Ok(Published { summary, report, report_page })
+    Ok(Attempt::Published(Box::new(Published { summary, report, report_page })))
 }
 
 /// The doubles of a casting by name; `a+b` is the person between two.
@@ -297,6 +376,7 @@ pub fn double_choices(
                 skin: card.skin,
                 sex: card.sex.clone(),
                 embedding,
+                refused_for: vec![],
                 shape_gap: neutrals.iter().map(gap).collect(),
             })
         })

@@ -64,6 +64,8 @@ pub struct DoubleChoice {
     pub sex: Option<String>,
     /// Embedding of its neutral face by the same recogniser as the plan's, L2-normalised; empty if not measured.
     pub embedding: Vec<f32>,
+    /// People (by number) for whom it must not be chosen again.
+    pub refused_for: Vec<u32>,
     /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
     pub shape_gap: BTreeMap<u32, f32>,
 }
@@ -150,6 +152,15 @@ impl Casting {
     #[must_use]
     pub fn treatment_ref(&self, track: u32) -> Option<&TrackTreatment> {
         self.by_track.get(&track)
+    }
+
+    /// Covers a track instead of swapping it; for people whom the attack recognised behind every double tried.
+    pub fn cover(&mut self, track: u32) {
+        if let Some(t) = self.by_track.get_mut(&track)
+            && matches!(t.face, FaceTreatment::Swap { .. })
+        {
+            t.face = FaceTreatment::Redact(RedactStyle::Solid);
+        }
     }
 
     /// All treatments by track number.
@@ -243,8 +254,11 @@ impl<'a> Chooser<'a> {
 
     /// How badly a double fits: skin far off, another shape of face, too alike.
     fn misfit(&self, person: &super::PlanPerson, double: &DoubleChoice) -> f32 {
+        if double.refused_for.contains(&person.id) {
+            return 1e6;
+        }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
-        let alike = cosine(&person.embedding, &double.embedding).map_or(0.0, |c| (c - TOO_ALIKE).max(0.0) * 60.0);
+        let alike = cosine(&person.embedding, &double.embedding).map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
         // Face shape tells sex and build better than a recogniser's likeness to composites does.
         let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
         skin + alike + shape
