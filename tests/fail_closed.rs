@@ -25,8 +25,7 @@ fn kit() -> Option<&'static Kit> {
     static KIT: std::sync::OnceLock<Option<Kit>> = std::sync::OnceLock::new();
     KIT.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let shared =
-            std::env::var_os("UNDERSTUDY_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+        let shared = std::env::var_os("UNDERSTUDY_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
         let skip = |why: String| {
             println!("SKIPPED: {why}");
             None

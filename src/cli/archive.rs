@@ -212,9 +212,7 @@ fn find(dir: &Path, output: &Path) -> Result<BTreeMap<String, PathBuf>> {
                     folders.push(path);
                 }
             } else if path.is_file()
-                && path
-                    .extension()
-                    .is_some_and(|e| ENDINGS.contains(&e.to_string_lossy().to_lowercase().as_str()))
+                && path.extension().is_some_and(|e| ENDINGS.contains(&e.to_string_lossy().to_lowercase().as_str()))
             {
                 let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
                 films.insert(name, path);
@@ -226,8 +224,9 @@ fn find(dir: &Path, output: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 fn read_state(path: &Path) -> Result<State> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|_e| Error::Plan(format!("the state file is damaged; remove it to start over: {}", path.display()))),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_e| {
+            Error::Plan(format!("the state file is damaged; remove it to start over: {}", path.display()))
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(State::default()),
         Err(e) => Err(Error::io("cannot read the state file", path, e)),
     }

@@ -40,9 +40,7 @@ pub(super) fn set_threads(machine: &Machine) -> Result<usize> {
     if threads == 0 || threads > 1024 {
         return Err(Error::Usage("--threads must be in 1..=1024".into()));
     }
-    if machine.threads.is_some()
-        && rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_err()
-    {
+    if machine.threads.is_some() && rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_err() {
         tracing::debug!("the thread pool was set up already");
     }
     Ok(threads)

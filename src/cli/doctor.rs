@@ -40,7 +40,13 @@ pub(super) fn run(a: args::Doctor) -> Result<()> {
     }
     say("doubles", library(&[]).map(|l| format!("{} shipped", l.cards().count())));
     let l = Limits::default();
-    let text = format!("{} x {} pixels, {:.0} h, {} streams", l.max_width, l.max_height, l.max_duration_secs / 3600.0, l.max_streams);
+    let text = format!(
+        "{} x {} pixels, {:.0} h, {} streams",
+        l.max_width,
+        l.max_height,
+        l.max_duration_secs / 3600.0,
+        l.max_streams
+    );
     say("limits", Ok(text));
     say("sandbox", Ok("none in this version: treat hostile files in a container".into()));
     wrong.map_or(Ok(()), Err)

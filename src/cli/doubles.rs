@@ -192,11 +192,9 @@ fn choose_roles(found: &[(String, Enrolled)]) -> Result<Vec<(&'static str, usize
     let shut = n.lid_aperture * 0.6;
     let closed = best(&|e| (e.lid_aperture < shut && e.mouth_opening < 0.05).then_some(-e.lid_aperture));
     let mut missing = vec![];
-    for (found, what) in [
-        (smile, "a smile with teeth"),
-        (open, "a wide open mouth"),
-        (closed, "closed eyes with the mouth closed"),
-    ] {
+    for (found, what) in
+        [(smile, "a smile with teeth"), (open, "a wide open mouth"), (closed, "closed eyes with the mouth closed")]
+    {
         if found.is_none() {
             missing.push(what);
         }

@@ -21,8 +21,9 @@ pub(super) fn run(a: args::Models) -> Result<()> {
             Ok(())
         }
         args::Models::Add { pack } => {
-            let dir = data_dir()
-                .ok_or_else(|| Error::Usage("no home folder: set XDG_DATA_HOME to where networks may be kept".into()))?;
+            let dir = data_dir().ok_or_else(|| {
+                Error::Usage("no home folder: set XDG_DATA_HOME to where networks may be kept".into())
+            })?;
             let added = add_pack(&pack, &dir)?;
             for (entry, path) in &added.added {
                 out(&format!("added   {:<32} {}", entry.name, path.display()));

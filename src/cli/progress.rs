@@ -103,8 +103,7 @@ impl Progress for Teller {
                 *lock(bar) = Some(new);
             }
             Teller::Lines(s) | Teller::Json(s) => {
-                *lock(s) =
-                    Stage { name: stage.to_owned(), total, began: Some(Instant::now()), ..Stage::default() };
+                *lock(s) = Stage { name: stage.to_owned(), total, began: Some(Instant::now()), ..Stage::default() };
                 self.event(&serde_json::json!({"event": "begin", "stage": stage, "total": total}));
             }
         }

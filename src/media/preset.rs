@@ -76,30 +76,29 @@ pub(super) struct Container {
 const PCM: [&str; 4] = ["pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"];
 
 #[rustfmt::skip]
-const CONTAINERS: [Container; 13] = [
+const CONTAINERS: [Container; 12] = [
     container(&["mp4", "m4v"], "mp4",
-        &["libx264", "libx265", "libaom-av1", "libvpx-vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"],
+        &["libx264", "libx265", "libaom-av1", "libvpx-vp9", "mpeg4", "mjpeg"],
         &["aac", "libmp3lame", "ac3", "eac3", "libopus", "flac", "alac"]),
     container(&["mov"], "mov",
-        &["libx264", "libx265", "prores_ks", "dnxhd", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"],
+        &["libx264", "libx265", "prores_ks", "dnxhd", "mpeg4", "mjpeg"],
         &["aac", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "alac", "libmp3lame", "ac3", "eac3"]),
     container(&["mkv"], "matroska",
-        &["libx264", "libx265", "libaom-av1", "libvpx-vp9", "libvpx", "ffv1", "prores_ks", "dnxhd", "mpeg4", "mpeg2video",
-          "mpeg1video", "mjpeg", "libtheora"],
+        &["libx264", "libx265", "libaom-av1", "libvpx-vp9", "libvpx", "ffv1", "prores_ks", "dnxhd", "mpeg4", "mjpeg",
+          "libtheora"],
         &["aac", "flac", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "libopus", "libvorbis", "libmp3lame", "ac3",
           "eac3", "mp2", "alac"]),
     container(&["webm"], "webm", &["libvpx-vp9", "libvpx", "libaom-av1"], &["libopus", "libvorbis"]),
     Container { numbered: true, from_zero: true, ..container(&["avi"], "avi",
         &["mpeg4", "libx264", "mjpeg", "ffv1"], &["libmp3lame", "mp2", "ac3", "pcm_s16le", "pcm_s24le", "pcm_f32le"]) },
-    container(&["mpg", "mpeg"], "vob", &["mpeg2video", "mpeg1video"], &["mp2", "ac3", "libmp3lame"]),
+    container(&["mpg", "mpeg"], "vob", &["libx264"], &["mp2", "ac3", "libmp3lame"]),
     container(&["ts", "m2ts", "mts"], "mpegts",
-        &["libx264", "libx265", "mpeg2video", "mpeg1video", "mpeg4"], &["aac", "mp2", "ac3", "eac3", "libmp3lame", "libopus"]),
+        &["libx264", "libx265", "mpeg4"], &["aac", "mp2", "ac3", "eac3", "libmp3lame", "libopus"]),
     Container { numbered: true, ..container(&["ogv", "ogg"], "ogg", &["libtheora"], &["libvorbis", "libopus", "flac"]) },
     container(&["gif"], "gif", &["gif"], &[]),
     container(&["h264", "264"], "h264", &["libx264"], &[]),
     container(&["hevc", "h265", "265"], "hevc", &["libx265"], &[]),
     container(&["ivf"], "ivf", &["libvpx-vp9", "libvpx", "libaom-av1"], &[]),
-    container(&["m2v", "m1v"], "mpeg2video", &["mpeg2video", "mpeg1video"], &[]),
 ];
 
 const fn container(
@@ -160,8 +159,7 @@ pub(super) fn video_encoders(preset: Preset, info: &VideoInfo, container: &Conta
             "av1" => "libaom-av1",
             "vp8" => "libvpx",
             "vp9" => "libvpx-vp9",
-            "mpeg1video" => "mpeg1video",
-            "mpeg2video" => "mpeg2video",
+            // MPEG-1 and MPEG-2 cannot be written without a time code in every group of pictures, so they become H.264.
             "mpeg4" | "msmpeg4v1" | "msmpeg4v2" | "msmpeg4v3" | "h263" | "flv1" => "mpeg4",
             "theora" => "libtheora",
             "prores" => "prores_ks",
@@ -275,10 +273,6 @@ fn video_options(
             ("b", "0".into()),
             ("row-mt", "1".into()),
         ]),
-        "mpeg1video" | "mpeg2video" => {
-            o.extend(constant_quantiser(2));
-            o.push(("bf", "2".into()));
-        }
         "mpeg4" | "mjpeg" => o.extend(constant_quantiser(2)),
         "libtheora" => o.extend(constant_quantiser(9)),
         "prores_ks" => {

@@ -153,7 +153,7 @@ impl Writer {
         }
         let file = private_file(&spec.path)?;
         drop(file);
-        let muxer = if container.muxer == "vob" { program_stream(&spec.video, container) } else { container.muxer };
+        let muxer = container.muxer;
         let mut output = Output::create(&spec.path, muxer).map_err(|e| write_error(&spec.path, e))?;
         let global = output.wants_global_headers();
         let mut notes = Vec::new();
@@ -324,11 +324,6 @@ fn private_file(path: &Path) -> Result<std::fs::File> {
     open.map_err(|e| Error::io("cannot create the output; choose a folder that you can write to", path, e))
 }
 
-/// MPEG-1 video goes into an MPEG-1 system stream, all else into an MPEG-2 programme stream.
-fn program_stream(video: &VideoInfo, container: &Container) -> &'static str {
-    if video_encoders(Preset::Match, video, container).first() == Some(&"mpeg1video") { "mpeg" } else { "vob" }
-}
-
 fn earliest_start(spec: &OutputSpec) -> f64 {
     let video = spec.video.time_base.seconds(spec.video.start);
     spec.audio.iter().map(|a| a.start_secs).fold(video, f64::min)
@@ -366,16 +361,10 @@ fn numbered_rate(v: &VideoInfo) -> (u32, u32) {
     if fps(v.base_frame_rate) <= 240.0 { v.base_frame_rate } else { v.frame_rate }
 }
 
-/// A frame rate that the encoder can express.
-fn encoder_rate(encoder: &str, v: &VideoInfo, container: &Container) -> (i32, i32) {
+/// A frame rate that encoders can express.
+fn encoder_rate(v: &VideoInfo, container: &Container) -> (i32, i32) {
     let (num, den) = if container.numbered { numbered_rate(v) } else { v.frame_rate };
     let fps = f64::from(num) / f64::from(den.max(1));
-    if matches!(encoder, "mpeg1video" | "mpeg2video") {
-        const RATES: [(i32, i32); 8] =
-            [(24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60_000, 1001), (60, 1)];
-        let off = |r: &(i32, i32)| (f64::from(r.0) / f64::from(r.1) - fps).abs();
-        return RATES.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or((25, 1));
-    }
     if num <= 65_535 && den <= 65_535 {
         (num as i32, den as i32)
     } else if fps < 60.0 {
@@ -404,7 +393,7 @@ fn open_video(
             if wanted && matches!(*name, "libx264" | "libx265" | "dnxhd") { n + n % 2 } else { n }
         };
         let padded = (even(v.width, halved.0), even(v.height, halved.1));
-        let rate = encoder_rate(name, v, container);
+        let rate = encoder_rate(v, container);
         let shape = VideoShape {
             width: padded.0,
             height: padded.1,

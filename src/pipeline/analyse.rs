@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Samples per block of a plan.
 const BLOCK: usize = 128;
+/// Detector score from which something is a face even if no mesh ever fitted it (seen from behind, masked).
+const SURE_SCORE: f32 = 0.7;
 
 /// What to analyse.
 pub struct AnalyseJob<'a> {
@@ -117,6 +119,7 @@ struct TrackSoFar {
     open: Vec<PlanSample>,
     blocks: Vec<SampleBlock>,
     widths: Vec<f32>,
+    meshes: u64,
 }
 
 fn look_at_all(
@@ -177,7 +180,8 @@ impl Collected {
                 continue;
             }
             let summary = self.summaries.iter().find(|s| s.track == id);
-            let confirmed = summary.is_some_and(|s| s.confirmed);
+            // A middling score and never a mesh: a flag, a hand. It is averaged away in place, not taken for a head.
+            let confirmed = summary.is_some_and(|s| s.confirmed && (t.meshes > 0 || s.max_score >= SURE_SCORE));
             if !confirmed {
                 findings.push(Finding {
                     kind: "track.weak".into(),
@@ -227,6 +231,7 @@ impl TrackSoFar {
         }
         self.next += 1;
         self.widths.push(sample.rect.width());
+        self.meshes += u64::from(sample.landmarks.is_some());
         if self.widths.len() > 4096 {
             let mut keep = false;
             self.widths.retain(|_| {

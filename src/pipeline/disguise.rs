@@ -204,7 +204,8 @@ pub fn render_and_verify(
         match attempt_once(job, plan, probe, &mesh, &casting, progress, cancel)? {
             Attempt::Published(done) => return Ok(*done),
             Attempt::Refused(report) => {
-                let again = attempt < ATTEMPTS && recast(job, plan, &report, &casting, attempt, &mut choices, &mut covered);
+                let again =
+                    attempt < ATTEMPTS && recast(job, plan, &report, &casting, attempt, &mut choices, &mut covered);
                 if !again {
                     return Err(residual(&report, &job.report.join("report.html")));
                 }
@@ -243,15 +244,16 @@ fn recast(
         .collect();
     let mut changed = false;
     for person in &report.people {
-        let known = person
-            .identity
-            .as_ref()
-            .is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
+        let known =
+            person.identity.as_ref().is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
         let seen = person.untouched > 0 || person.partly_untouched > 0;
         if !(known || seen) || fixed.contains(person.alias.as_str()) {
             continue;
         }
         for track in &person.tracks {
+            if !seen && plan.track(*track).is_some_and(|t| !t.confirmed) {
+                continue; // averaged away already
+            }
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;
             };

@@ -87,8 +87,7 @@ pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Resu
         progress.begin("listening", None);
     }
     let salvage = job.plan.salvaged;
-    let statistics =
-        sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
+    let statistics = sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
     let mut sounds = Vec::new();
     for (i, (info, statistics)) in job.probe.audio.iter().zip(statistics).enumerate() {
         sounds.push(SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics)?);
@@ -102,8 +101,7 @@ pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Resu
     let summary = std::thread::scope(|scope| -> Result<RenderSummary> {
         let spawn = |name: &str| std::thread::Builder::new().name(name.into());
         let start = |e| Error::io("cannot start a thread", Path::new("-"), e);
-        let decode =
-            spawn("decode").spawn_scoped(scope, move || decode_all(job, raw_tx, cancel)).map_err(start)?;
+        let decode = spawn("decode").spawn_scoped(scope, move || decode_all(job, raw_tx, cancel)).map_err(start)?;
         let treat =
             spawn("treat").spawn_scoped(scope, move || treat_all(job, prepare, raw_rx, out_tx)).map_err(start)?;
         let written = encode_all(job, &mut sounds, out_rx, progress, cancel);

@@ -309,7 +309,9 @@ impl Cast {
             _ => return Err(self.error_at(at, "a `region` needs either `follow` or `box`")),
         };
         if rect.iter().any(|v| !v.is_finite() || v.abs() > 100.0) || rect[0] >= rect[2] || rect[1] >= rect[3] {
-            return Err(self.error_at(at, "a region's `box` is [left, top, right, bottom] with left < right, top < bottom"));
+            return Err(
+                self.error_at(at, "a region's `box` is [left, top, right, bottom] with left < right, top < bottom")
+            );
         }
         for t in [&region.from, &region.to].into_iter().flatten() {
             if parse_timecode(t.get_ref()).is_none() {
@@ -440,8 +442,16 @@ to = "00:14:20"
             ("[policy]\nunlisted = \"keep\"\n", "line 2", "never"),
             ("[[person]]\nalias = \"a\"\n", "line 2", "tracks"),
             ("[[person]]\nalias = \"a\"\ntracks = [1]\n[[person]]\nalias = \"a\"\ntracks = [2]\n", "line 5", "twice"),
-            ("[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\", consent = \"\" }\n", "line 4", "consent"),
-            ("[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\" }\n", "line 4", "consent"),
+            (
+                "[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\", consent = \"\" }\n",
+                "line 4",
+                "consent",
+            ),
+            (
+                "[[person]]\nalias = \"a\"\ntracks = [1]\nreveal = { at = \"1:00\", over = \"1s\" }\n",
+                "line 4",
+                "consent",
+            ),
             ("[[person]]\nalias = \"a\"\ntracks = [1]\nface = { double = \"x\", hal = 1 }\n", "line 4", "hal"),
             ("[[region]]\neffect = \"melt\"\n", "line 2", "melt"),
             ("[[person]\n", "line 1", ""),

@@ -258,7 +258,8 @@ impl<'a> Chooser<'a> {
             return 1e6;
         }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
-        let alike = cosine(&person.embedding, &double.embedding).map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
+        let alike = cosine(&person.embedding, &double.embedding)
+            .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
         // Face shape tells sex and build better than a recogniser's likeness to composites does.
         let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
         skin + alike + shape

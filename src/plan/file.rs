@@ -50,7 +50,8 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     let io = |e| Error::Plan(format!("cannot read the plan ({e}): {}", path.display()));
     let mut file = std::fs::File::open(path).map_err(io)?;
     let mut head = [0u8; 10];
-    let not_a_plan = || Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {}", path.display()));
+    let not_a_plan =
+        || Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {}", path.display()));
     file.read_exact(&mut head).map_err(|_e| not_a_plan())?;
     if &head[..8] != MAGIC {
         return Err(not_a_plan());

@@ -132,7 +132,8 @@ impl SampleBlock {
         let mut last_rect = [0i32; 4];
         let mut last = vec![0i32; POINTS * 3];
         for s in samples {
-            let sound = |p: &Vec<[f32; 3]>| p.len() == POINTS && p.iter().flatten().all(|v| v.is_finite() && v.abs() < FAR);
+            let sound =
+                |p: &Vec<[f32; 3]>| p.len() == POINTS && p.iter().flatten().all(|v| v.is_finite() && v.abs() < FAR);
             let points = s.points.as_ref().filter(|p| sound(p));
             raw.push(origin_code(s.origin) | if points.is_some() { 0x80 } else { 0 });
             raw.push((s.score.clamp(0.0, 1.0) * 255.0).round() as u8);
@@ -149,7 +150,8 @@ impl SampleBlock {
                 }
             }
         }
-        let packed = zstd::bulk::compress(&raw, 3).map_err(|e| Error::Plan(format!("cannot compress the plan: {e}")))?;
+        let packed =
+            zstd::bulk::compress(&raw, 3).map_err(|e| Error::Plan(format!("cannot compress the plan: {e}")))?;
         Ok(SampleBlock { first, len: samples.len() as u32, packed })
     }
 

@@ -11,8 +11,8 @@ mod shape;
 
 pub use shape::Shape;
 
-use crate::image::{Frame, Matte, RgbPatch};
 use crate::geom::PixelRect;
+use crate::image::{Frame, Matte, RgbPatch};
 
 /// Cells per face width left by blur and mosaic.
 pub const CELLS_ACROSS: f32 = 6.0;
@@ -117,8 +117,7 @@ fn cells(patch: &mut RgbPatch, cell: f32, smooth: bool) {
             cell[3] += 1.0;
         }
     }
-    let means: Vec<[f32; 3]> =
-        sums.iter().map(|c| [0, 1, 2].map(|k| quantise(c[k] / c[3].max(1.0), LEVELS))).collect();
+    let means: Vec<[f32; 3]> = sums.iter().map(|c| [0, 1, 2].map(|k| quantise(c[k] / c[3].max(1.0), LEVELS))).collect();
     for y in 0..h {
         for x in 0..w {
             let rgb = if smooth {

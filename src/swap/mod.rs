@@ -25,12 +25,12 @@ mod render;
 mod texture;
 mod warp;
 
-pub use enrol::{Enrolled, enrol};
 pub use composite::{Touched, composite};
 pub use double::{Card, Double, DoubleKind};
+pub use enrol::{Enrolled, enrol};
 pub use geometry::{FaceMotion, Neutral, estimate_neutral, plan_motion};
-pub use library::load_folder;
 pub use library::DoubleLibrary;
+pub use library::load_folder;
 pub use light::{LIGHT_GRID, LightProbe, LightSmoother, probe_light};
 pub use mesh::{FacePoints, Mesh};
 pub use portrait::{expression, portrait};

@@ -50,7 +50,8 @@ fn pose(mesh: &Mesh, double: &Double, shape: &[[f32; 3]], yaw: f32, side: usize)
 fn points(shape: &[[f32; 3]], yaw: f32, side: usize) -> FacePoints {
     let (scale, middle) = (FACE_SHARE * side as f32, side as f32 / 2.0);
     let (c, s) = (yaw.cos(), yaw.sin());
-    let place = |p: &[f32; 3]| [middle + scale * (c * p[0] - s * p[2]), middle + scale * p[1], scale * (s * p[0] + c * p[2])];
+    let place =
+        |p: &[f32; 3]| [middle + scale * (c * p[0] - s * p[2]), middle + scale * p[1], scale * (s * p[0] + c * p[2])];
     let mut all: FacePoints = shape.iter().take(468).map(place).collect();
     for iris in [468, 469] {
         let centre = shape.get(iris).map_or([middle, middle, 0.0], place);
