@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test may stop where it likes")]
+
 //! Failures are provoked at every stage; no original face may ever be written.
 //!
 //! Two outcomes are allowed: the face is covered and the film is cleared, or there is no film at all.

@@ -270,7 +270,7 @@ fn kept_ranges_pass_exactly_and_hold_no_protected_speech() {
         ranges: vec![(2.0, 3.0, VoiceStyle::Keep), (5.0, 6.0, VoiceStyle::Silence)],
         ..StreamPolicy::default()
     };
-    let y = render(&[x.clone()], 48000, &policy, &secret(1), 5000).unwrap().channels.remove(0);
+    let y = render(std::slice::from_ref(&x), 48000, &policy, &secret(1), 5000).unwrap().channels.remove(0);
     assert_eq!(y[96_960..143_040], x[96_960..143_040], "kept after the fade");
     assert!(y[96_001] != x[96_001]);
     assert_eq!(rms(&y[240_960..287_040]), 0.0, "silent after the fade");
@@ -315,7 +315,7 @@ fn surround_gets_the_voice_in_the_centre_and_noise_elsewhere() {
 fn whisper_has_no_pitch() {
     let x = talk(PLAIN, 6.0, 16000);
     let policy = StreamPolicy { default: VoiceStyle::Whisper, ..StreamPolicy::default() };
-    let y = render(&[x.clone()], 16000, &policy, &secret(9), 4096).unwrap().channels.remove(0);
+    let y = render(std::slice::from_ref(&x), 16000, &policy, &secret(9), 4096).unwrap().channels.remove(0);
     let voiced = |x: &[f32]| {
         let (mut stream, mut n) = (FeatureStream::new(), 0);
         stream.push(x, &mut |f| n += usize::from(f.f0_hz > 0.0));
@@ -383,6 +383,6 @@ fn errors_stop_the_stage_for_good() {
 fn block_sizes_do_not_matter_for_the_length() {
     let x = talk(PLAIN, 1.0, 44100);
     for block in [1000, 44_100, 77] {
-        render(&[x.clone()], 44100, &StreamPolicy::default(), &secret(1), block).unwrap();
+        render(std::slice::from_ref(&x), 44100, &StreamPolicy::default(), &secret(1), block).unwrap();
     }
 }

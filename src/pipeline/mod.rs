@@ -41,12 +41,7 @@ fn first_cause<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
         match r {
             Ok(v) => good.push(v),
             Err(e) => {
-                let better = match (&cause, &e) {
-                    (None, _) => true,
-                    (Some(Error::Cancelled), _) => true,
-                    (Some(_), Error::Interrupted) => true,
-                    _ => false,
-                };
+                let better = matches!((&cause, &e), (None | Some(Error::Cancelled), _) | (Some(_), Error::Interrupted));
                 if better {
                     cause = Some(e);
                 }

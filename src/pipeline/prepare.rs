@@ -232,7 +232,7 @@ pub(super) fn neutral_of(plan: &Plan, mesh: &Mesh, tracks: &[u32]) -> Result<Opt
     for track in tracks {
         for block in &track.blocks {
             for sample in block.unpack()? {
-                if count % step == 0
+                if count.is_multiple_of(step)
                     && let Some(points) = sample.points
                 {
                     meshes.push(points);

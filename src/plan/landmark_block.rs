@@ -229,7 +229,7 @@ mod tests {
         PlanSample {
             rect: Rect::new(at(1), at(2), at(1) + 80.0, at(2) + 99.5),
             score: 0.8,
-            origin: if i % 3 == 0 { Origin::Detected } else { Origin::Interpolated },
+            origin: if i.is_multiple_of(3) { Origin::Detected } else { Origin::Interpolated },
             points: (i % 4 != 2).then(|| (0..POINTS).map(|p| [at(p), at(p + 7), at(p) * 0.1]).collect()),
         }
     }

@@ -38,6 +38,10 @@ pub(crate) const FORGIVEN: u64 = 1;
 pub(crate) const BLIND_MARGIN: f32 = 0.05;
 /// Seen faces needed for the mean of a track to be attacked.
 const LEAST_FOR_MEAN: usize = 3;
+/// Good source faces below which a gallery cannot say whose an unseen place is.
+pub(crate) const LEAST_GALLERY: u64 = 3;
+/// Narrowest face whose place is judged when the output shows no face there.
+const LEAST_UNSEEN_PX: f32 = 32.0;
 
 /// Limits for faces of this width.
 pub(crate) fn limits(width: f32) -> Limits {
@@ -111,10 +115,12 @@ pub(crate) struct Verdict {
     pub certain: bool,
 }
 
-/// Compares one output face with a gallery.
-pub(crate) fn judge(sample: &Sample, gallery: &Embedding) -> Verdict {
+/// Compares one output face with a gallery. A place without a face says nothing if the gallery is `poor` or the face was
+/// tiny: flat patches resemble each other more than faces do. Whether such a place was changed is the coverage attack's.
+pub(crate) fn judge(sample: &Sample, gallery: &Embedding, poor: bool) -> Verdict {
     let cosine = sample.output.cosine(gallery);
-    let blind = sample.erased.as_ref().is_some_and(|e| cosine < e.cosine(gallery) + BLIND_MARGIN);
+    let dumb = poor || sample.width < LEAST_UNSEEN_PX;
+    let blind = sample.erased.as_ref().is_some_and(|e| dumb || cosine < e.cosine(gallery) + BLIND_MARGIN);
     let limits = limits(sample.width);
     Verdict { cosine, blind, hit: !blind && cosine >= limits.single, certain: !blind && cosine >= limits.certain }
 }
@@ -145,7 +151,9 @@ impl Attack {
 /// Attacks all samples of one person; `None` without samples or gallery.
 pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding) -> Option<Attack> {
     let worst_first = |a: &(u64, Verdict), b: &(u64, Verdict)| b.1.cosine.total_cmp(&a.1.cosine).then(a.0.cmp(&b.0));
-    let verdicts: Vec<(u64, Verdict)> = samples.iter().map(|s| (s.frame, judge(s, gallery))).collect();
+    let good = samples.iter().filter(|s| s.good).count() as u64;
+    let poor = good < LEAST_GALLERY;
+    let verdicts: Vec<(u64, Verdict)> = samples.iter().map(|s| (s.frame, judge(s, gallery, poor))).collect();
     if verdicts.is_empty() {
         return None;
     }
@@ -165,7 +173,7 @@ pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding) -> Option<Attack>
         samples: samples.len() as u64,
         found: samples.iter().filter(|s| s.erased.is_none()).count() as u64,
         blind: verdicts.iter().filter(|v| v.1.blind).count() as u64,
-        gallery: samples.iter().filter(|s| s.good).count() as u64,
+        gallery: good,
         cosine_mean: verdicts.iter().map(|v| v.1.cosine).sum::<f32>() / n,
         cosine_max: worst.map_or(0.0, |w| w.1.cosine),
         worst_frame: worst.map(|w| w.0),
@@ -218,11 +226,11 @@ mod tests {
     fn hair_alone_is_blind_but_a_face_seen_through_is_not() {
         let hair = unit(&[0.6, 0.8, 0.0]);
         let g = unit(&[1.0, 0.0, 0.0]);
-        let covered = judge(&sample(0, hair.clone(), Some(hair.clone())), &g);
+        let covered = judge(&sample(0, hair.clone(), Some(hair.clone())), &g, false);
         assert!(covered.blind && !covered.hit);
-        let through = judge(&sample(0, unit(&[0.9, 0.4, 0.0]), Some(hair.clone())), &g);
+        let through = judge(&sample(0, unit(&[0.9, 0.4, 0.0]), Some(hair.clone())), &g, false);
         assert!(!through.blind && through.certain);
-        assert!(judge(&sample(0, hair, None), &g).certain, "with a face in sight nothing is forgiven");
+        assert!(judge(&sample(0, hair, None), &g, false).certain, "with a face in sight nothing is forgiven");
     }
 
     #[test]

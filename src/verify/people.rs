@@ -150,8 +150,13 @@ impl Person {
 
 /// Whose gallery, of all others, the output of this person is nearest to.
 fn nearest_other(people: &[Person], k: usize) -> Option<(f32, usize)> {
-    let mean = people[k].attack.as_ref()?.output_mean.as_ref()?;
+    let attack = people[k].attack.as_ref()?;
+    if attack.report.found == 0 {
+        return None; // no face is shown
+    }
+    let mean = attack.output_mean.as_ref()?;
     let others = people.iter().enumerate().filter(|(i, _)| *i != k);
+    let others = others.filter(|(_, p)| p.attack.as_ref().is_some_and(|a| a.report.gallery >= identity::LEAST_GALLERY));
     others.filter_map(|(i, p)| Some((p.gallery.as_ref()?.cosine(mean), i))).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
@@ -276,9 +281,15 @@ impl Outcome {
         let (mut count, mut at) = (0, None::<u64>);
         for (_, sight) in subjects.iter().zip(sights).filter(|(s, _)| !s.counts) {
             for s in &sight.samples {
-                let faces = people.iter().filter(|p| p.hidden);
-                let hit =
-                    faces.filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?), p))).find(|(v, _)| v.certain);
+                // Only people of whom good faces are known can be recognised.
+                let known = |p: &&Person| {
+                    p.hidden && p.attack.as_ref().is_some_and(|a| a.report.gallery >= identity::LEAST_GALLERY)
+                };
+                let hit = people
+                    .iter()
+                    .filter(known)
+                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, false), p)))
+                    .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
                     self.fail("face.recognised", 1, Some(s.frame), text);

@@ -474,7 +474,8 @@ mod tests {
         };
         assert!(kinds(&plain()).is_empty());
         let pair = |k: &str, v: &str| (k.to_string(), v.to_string());
-        let cases: [(&str, fn(&mut FileListing, (String, String))); 9] = [
+        type Change = fn(&mut FileListing, (String, String));
+        let cases: [(&str, Change); 9] = [
             ("tag", |l, _| l.tags.push(("title".into(), "x".into()))),
             ("tag", |l, _| l.streams[0].tags.push(("handler_name".into(), "Anna's camera".into()))),
             ("timecode", |l, _| l.streams[0].tags.push(("timecode".into(), "10:00:00:00".into()))),
