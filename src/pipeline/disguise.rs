@@ -209,7 +209,10 @@ pub fn render_and_verify(
                 if !again {
                     return Err(residual(&report, &job.report.join("report.html")));
                 }
-                progress.note("the attack recognised somebody: trying again with another double, or a cover");
+                progress.note(&format!(
+                    "the attack succeeded ({}): trying again with another double, or a cover",
+                    report.failures.first().map_or("", |f| f.detail.as_str())
+                ));
             }
         }
     }
@@ -217,7 +220,7 @@ pub fn render_and_verify(
 }
 
 /// Most renders of one film before it is given up. The last one covers whoever is still recognised.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 4;
 
 enum Attempt {
     Published(Box<Published>),
@@ -246,7 +249,8 @@ fn recast(
     for person in &report.people {
         let known =
             person.identity.as_ref().is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
-        let seen = person.untouched > 0 || person.partly_untouched > 0;
+        let partly = report.failures.iter().any(|f| f.kind == "face.partly") && person.partly_untouched > 0;
+        let seen = person.untouched > 0 || partly;
         if !(known || seen) || fixed.contains(person.alias.as_str()) {
             continue;
         }
@@ -258,7 +262,7 @@ fn recast(
                 continue;
             };
             changed = true;
-            if attempt + 1 >= ATTEMPTS || seen {
+            if attempt + 1 >= ATTEMPTS || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
                 for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {

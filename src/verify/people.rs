@@ -121,6 +121,13 @@ fn group(subjects: &[Subject], sights: &[Sight], plan: Option<&Plan>, casting: O
     people
 }
 
+/// Share of a swapped person's face-frames in which one part may resemble the original by chance: mouths that say the same
+/// words do (one pair of strangers reached 0.82 where the limit is 0.84, drawn faces more). A part that the treatment leaves
+/// out resembles it in all.
+const CHANCE_PARTS: f64 = 0.25;
+/// What [`treatment_word`] says of a swap.
+const SWAPPED: &str = "swap";
+
 fn name(track: u32, plan: Option<&Plan>, casting: Option<&Casting>) -> (String, String) {
     if let Some(c) = casting {
         let t = c.treatment(track);
@@ -226,8 +233,15 @@ impl Outcome {
         }
         if r.partly_untouched > 0 {
             let at = first(p, sights, |s| s.partly.1);
-            let text = format!("a part of the face of {} (eyes, mouth or a side) is still the original's", p.alias);
-            self.fail("face.partly", r.partly_untouched, at, text);
+            // A double with the same expression may resemble a part by chance in a few frames; a part that was left out
+            // of the treatment does so in many. Covers have no expression: there every frame counts.
+            let text = format!("a part of the face of {} (eyes, mouth or a side) resembles the original's", p.alias);
+            let few = r.partly_untouched as f64 <= CHANCE_PARTS * r.face_frames as f64;
+            if r.treatment == SWAPPED && few {
+                self.warnings.push(failure("face.partly", r.partly_untouched, at, text));
+            } else {
+                self.fail("face.partly", r.partly_untouched, at, text);
+            }
         }
         let altered: u64 = p.subjects.iter().map(|k| sights[*k].altered.0).sum();
         if altered > 0 {
