@@ -135,6 +135,9 @@ pub struct Output {
     /// Speed preset for H.264 and H.265
     #[arg(long, value_name = "NAME")]
     pub speed: Option<String>,
+    /// Seed of the film grain, for tests that compare renders; never of a voice
+    #[arg(long, value_name = "N", hide = true)]
+    pub seed: Option<u64>,
 }
 
 impl Output {
@@ -152,6 +155,7 @@ impl Output {
             force: false,
             crf: None,
             speed: None,
+            seed: None,
         }
     }
 }

@@ -43,7 +43,7 @@ fn with_job<T>(
         doubles: &doubles,
         threads: context.threads,
         force: output.force,
-        seed: None,
+        seed: output.seed,
         faults: Faults::default(),
     };
     work(&job)

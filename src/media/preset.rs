@@ -243,6 +243,11 @@ fn video_options(
             if container.numbered {
                 o.push(("bf", "0".into()));
             }
+            let c = &info.color;
+            if c.full_range == Some(false) && [c.matrix, c.primaries, c.transfer] == [2; 3] {
+                // x264 writes the limited range only beside something else; this is the least that says anything.
+                o.push(("x264-params", "videoformat=component".into()));
+            }
         }
         "libx265" => {
             o.extend([("preset", speed("fast")), ("crf", crf(19))]);

@@ -149,7 +149,14 @@ impl<'a> Prepare<'a> {
         let mut sample = window.samples.get(at).ok_or_else(damaged)?.clone();
         sample.points = None; // the motion has all that is needed
         let motion = window.motion.get(at).cloned().flatten();
-        Ok(FaceWork { track: track.id, sample, confirmed: track.confirmed, motion, light: None })
+        Ok(FaceWork {
+            track: track.id,
+            sample,
+            typical_width: track.width_px,
+            confirmed: track.confirmed,
+            motion,
+            light: None,
+        })
     }
 
     /// Plans the motion of a track for frames from `index` on.

@@ -260,9 +260,28 @@ impl<'a> Chooser<'a> {
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
         let alike = cosine(&person.embedding, &double.embedding)
             .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
-        // Face shape tells sex and build better than a recogniser's likeness to composites does.
         let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
-        skin + alike + shape
+        let sex = match (self.womanly(person), double.sex.as_deref()) {
+            (Some(w), Some("man")) => w.max(0.0) * 3.0,
+            (Some(w), Some("woman")) => (-w).max(0.0) * 3.0,
+            _ => 0.0,
+        };
+        skin + alike + shape + sex
+    }
+
+    /// Whether a face's shape is nearer to the doubles that look like women (1) or like men (−1). On eleven clips of one
+    /// person each the mean distances differ by 0.003 to 0.013 face widths, with the right sign where it is known.
+    fn womanly(&self, person: &super::PlanPerson) -> Option<f32> {
+        let mean = |word: &str| {
+            let gaps: Vec<f32> = self
+                .doubles
+                .iter()
+                .filter(|d| d.sex.as_deref() == Some(word))
+                .filter_map(|d| d.shape_gap.get(&person.id).copied())
+                .collect();
+            (!gaps.is_empty()).then(|| gaps.iter().sum::<f32>() / gaps.len() as f32)
+        };
+        Some(((mean("man")? - mean("woman")?) / 0.004).clamp(-1.0, 1.0))
     }
 
     fn treatment(&mut self, track: &super::PlanTrack, entry: Option<usize>) -> Result<TrackTreatment> {

@@ -74,6 +74,8 @@ pub struct FaceWork {
     pub track: u32,
     /// Where it is.
     pub sample: PlanSample,
+    /// Median width of the track's boxes, pixels.
+    pub typical_width: f32,
     /// Whether the evidence that this is a face is strong.
     pub confirmed: bool,
     /// Geometry of the double in this frame, if a mesh was trusted.

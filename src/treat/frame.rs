@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Narrowest face, in pixels, on which a double is drawn; below it a face has too few pixels to carry expression, and
-/// the mesh wanders (seen on crowds: from about 28 px on the double looks like a face).
-const SMALLEST_SWAP_PX: f32 = 28.0;
+/// the mesh wanders. Decided by the track's median width, so that a face does not change its treatment.
+const SMALLEST_SWAP_PX: f32 = 34.0;
 /// Largest yaw at which a double is drawn, radians (42°): further out a frontal atlas tears at the nose.
 const MOST_YAW: f32 = 0.73;
 /// Largest pitch and the largest gap between a face's pose and what the library holds, radians.
@@ -187,7 +187,7 @@ impl Treater<'_> {
         if !work.confirmed {
             return Err(CoverReason::Doubtful);
         }
-        if work.sample.rect.width() < SMALLEST_SWAP_PX {
+        if work.typical_width < SMALLEST_SWAP_PX {
             return Err(CoverReason::TooSmall);
         }
         let motion = work.motion.as_ref().ok_or(CoverReason::NoMesh)?;

@@ -148,11 +148,11 @@ impl Attack {
     }
 }
 
-/// Attacks all samples of one person; `None` without samples or gallery.
-pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding) -> Option<Attack> {
+/// Attacks all samples of one person (`flat`: their treatment leaves one colour, so only places that show a face speak); `None` without samples or gallery.
+pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding, flat: bool) -> Option<Attack> {
     let worst_first = |a: &(u64, Verdict), b: &(u64, Verdict)| b.1.cosine.total_cmp(&a.1.cosine).then(a.0.cmp(&b.0));
     let good = samples.iter().filter(|s| s.good).count() as u64;
-    let poor = good < LEAST_GALLERY;
+    let poor = flat || good < LEAST_GALLERY;
     let verdicts: Vec<(u64, Verdict)> = samples.iter().map(|s| (s.frame, judge(s, gallery, poor))).collect();
     if verdicts.is_empty() {
         return None;
@@ -205,11 +205,11 @@ mod tests {
     fn the_person_is_recognised_and_a_stranger_is_not() {
         let same: Vec<Sample> = (0..20).map(|i| sample(i, unit(&[0.9, 0.3, 0.1]), None)).collect();
         let same: Vec<&Sample> = same.iter().collect();
-        let a = attack(&same, &gallery(&same).unwrap()).unwrap();
+        let a = attack(&same, &gallery(&same).unwrap(), false).unwrap();
         assert!(a.too_many_hits() && a.mean_is_recognised() && a.certain == Some((0, 20)));
         let other: Vec<Sample> = (0..20).map(|i| sample(i, unit(&[0.1, 0.9, 0.3]), None)).collect();
         let other: Vec<&Sample> = other.iter().collect();
-        let a = attack(&other, &gallery(&other).unwrap()).unwrap();
+        let a = attack(&other, &gallery(&other).unwrap(), false).unwrap();
         assert!(!a.too_many_hits() && !a.mean_is_recognised() && a.certain.is_none());
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let mut all: Vec<Sample> = (0..200).map(|i| sample(i, unit(&[0.1, 0.9, 0.3]), None)).collect();
         all[77].output = unit(&[0.9, 0.1, 0.0]);
         let all: Vec<&Sample> = all.iter().collect();
-        let a = attack(&all, &gallery(&all).unwrap()).unwrap();
+        let a = attack(&all, &gallery(&all).unwrap(), false).unwrap();
         assert_eq!((a.certain, a.report.worst_frame, a.too_many_hits()), (Some((77, 1)), Some(77), false));
     }
 

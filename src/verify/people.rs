@@ -48,7 +48,8 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
     let mut people = group(subjects, &sights, plan, casting);
     for p in &mut people {
         let samples = samples_of(p, &sights);
-        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g));
+        let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
+        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat));
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
     }
     let mut out =
@@ -125,8 +126,8 @@ fn group(subjects: &[Subject], sights: &[Sight], plan: Option<&Plan>, casting: O
 /// words do (one pair of strangers reached 0.82 where the limit is 0.84, drawn faces more). A part that the treatment leaves
 /// out resembles it in all.
 const CHANCE_PARTS: f64 = 0.25;
-/// What [`treatment_word`] says of a swap.
-const SWAPPED: &str = "swap";
+/// What [`treatment_word`] says of treatments that keep an expression, or may.
+const EXPRESSIVE: [&str; 2] = ["swap", "unknown"];
 
 fn name(track: u32, plan: Option<&Plan>, casting: Option<&Casting>) -> (String, String) {
     if let Some(c) = casting {
@@ -237,7 +238,7 @@ impl Outcome {
             // of the treatment does so in many. Covers have no expression: there every frame counts.
             let text = format!("a part of the face of {} (eyes, mouth or a side) resembles the original's", p.alias);
             let few = r.partly_untouched as f64 <= CHANCE_PARTS * r.face_frames as f64;
-            if r.treatment == SWAPPED && few {
+            if EXPRESSIVE.contains(&r.treatment.as_str()) && few {
                 self.warnings.push(failure("face.partly", r.partly_untouched, at, text));
             } else {
                 self.fail("face.partly", r.partly_untouched, at, text);
