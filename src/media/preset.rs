@@ -240,7 +240,9 @@ fn video_options(
     match encoder {
         "libx264" => {
             o.extend([("preset", speed("medium")), ("crf", crf(if preset == Preset::Web { 21 } else { 18 }))]);
-            if container.numbered {
+            // A packet of a programme stream has one time for all pictures that begin in it; players count on from there,
+            // which is right only if pictures are stored in the order in which they are shown.
+            if container.numbered || container.muxer == "vob" {
                 o.push(("bf", "0".into()));
             }
             let c = &info.color;
