@@ -56,6 +56,8 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
             return Err(cast.error_at(at, "this voice style needs `channel` or `times` when several people are cast"));
         }
     }
+    // Earlier ranges win, so kept ones come last: where a protected person may speak too, nothing is kept.
+    policies.iter_mut().for_each(|p| p.ranges.sort_by_key(|r| r.2 == VoiceStyle::Keep));
     Ok(policies)
 }
 

@@ -65,18 +65,21 @@ impl Treater<'_> {
         let RawFrame { mut frame, index, pts, duration } = raw;
         let seconds = self.time_base.seconds(crate::units::Timestamp(pts.0.saturating_sub(self.start)));
         let mut matte = want_matte.then(|| Matte::filled(frame.width, frame.height, 0.0));
-        let original = self.any_reveal(work, seconds).then(|| frame.clone());
         for region in self.regions {
             let boxes = |track| work.iter().find(|w| w.track == track).map(|w| w.sample.rect);
             if let Some(t) = region.apply(&mut frame, seconds, boxes) {
                 join(&mut matte, &t);
             }
         }
-        // Large faces last: they are nearer to the camera and cover those behind.
+        // After the regions: what dissolves back may not bring back what a region hides.
+        let original = self.any_reveal(work, seconds).then(|| frame.clone());
+        // Dissolving veils first: they bring original pixels back, and every other face that these show is treated
+        // afterwards. Then large faces last: they are nearer to the camera and cover those behind.
         let mut order: Vec<usize> = (0..work.len()).collect();
         order.sort_by(|a, b| {
+            let fixed = |i: usize| dissolve(&self.casting.treatment(work[i].track), seconds).is_none();
             let size = |i: usize| work[i].sample.rect.area();
-            size(*a).total_cmp(&size(*b)).then(work[*a].track.cmp(&work[*b].track))
+            fixed(*a).cmp(&fixed(*b)).then(size(*a).total_cmp(&size(*b))).then(work[*a].track.cmp(&work[*b].track))
         });
         let mut outcomes = vec![(0, Outcome::Kept); work.len()];
         let plans: Vec<(TrackTreatment, bool)> = work
