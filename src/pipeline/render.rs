@@ -128,7 +128,7 @@ fn decode_all(job: &RenderJob, to: Sender<RawFrame>, cancel: &Cancel) -> Result<
 }
 
 fn treat_all(job: &RenderJob, mut prepare: Prepare, from: Receiver<RawFrame>, to: Sender<Treated>) -> Result<()> {
-    let regions = RegionPlan::of(job.cast);
+    let regions = RegionPlan::of(job.cast, job.plan)?;
     let treater = Treater {
         mesh: job.mesh,
         doubles: job.doubles,

@@ -67,7 +67,7 @@ impl Treater<'_> {
         let mut matte = want_matte.then(|| Matte::filled(frame.width, frame.height, 0.0));
         for region in self.regions {
             let boxes = |track| work.iter().find(|w| w.track == track).map(|w| w.sample.rect);
-            if let Some(t) = region.apply(&mut frame, seconds, boxes) {
+            if let Some(t) = region.apply(&mut frame, (index.0, seconds), boxes) {
                 join(&mut matte, &t);
             }
         }
