@@ -43,7 +43,7 @@ fn bench(c: &mut Criterion) {
         });
         group.bench_function("light", |b| b.iter(|| swap::probe_light(&mesh, black_box(&frame), &motion.subject)));
         group.bench_function("render", |b| b.iter(|| swap::render(&mesh, &double, motion, black_box(&light), SIZE, 1)));
-        group.bench_function("composite", |b| b.iter(|| swap::composite(&mesh, &mut frame, motion, &drawn, 0.0)));
+        group.bench_function("composite", |b| b.iter(|| swap::composite(&mesh, &mut frame, motion, &drawn, 0.0, &[])));
         group.finish();
     }
     c.bench_function("load a double", |b| b.iter(|| library.load(&mesh, black_box(&name))));

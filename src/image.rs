@@ -133,6 +133,31 @@ impl Samples {
         }
     }
 
+    /// Samples `from..from + out.len()` as numbers of the plane's own scale.
+    fn read(&self, from: usize, out: &mut [f32]) {
+        match self {
+            Samples::U8(v) => out.iter_mut().zip(&v[from..]).for_each(|(o, s)| *o = f32::from(*s)),
+            Samples::U16(v) => out.iter_mut().zip(&v[from..]).for_each(|(o, s)| *o = f32::from(*s)),
+        }
+    }
+
+    /// Moves samples from `from` on towards `values` by `alpha`, rounded and clamped to `max`; alpha 0 keeps the bits.
+    fn mix(&mut self, from: usize, alpha: &[f32], values: &[f32], max: f32) {
+        let mixed = |old: f32, a: f32, value: f32| (old + (value - old) * a).clamp(0.0, max) + 0.5;
+        match self {
+            Samples::U8(v) => {
+                for ((s, &a), &value) in v[from..].iter_mut().zip(alpha).zip(values).filter(|((_, a), _)| **a > 0.0) {
+                    *s = mixed(f32::from(*s), a, value) as u8;
+                }
+            }
+            Samples::U16(v) => {
+                for ((s, &a), &value) in v[from..].iter_mut().zip(alpha).zip(values).filter(|((_, a), _)| **a > 0.0) {
+                    *s = mixed(f32::from(*s), a, value) as u16;
+                }
+            }
+        }
+    }
+
     /// Number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -254,6 +279,10 @@ struct Codec {
     luma_offset: f32,
     chroma_scale: f32,
     chroma_offset: f32,
+    /// Reciprocals: of both scales, and of green's weight.
+    luma_unit: f32,
+    chroma_unit: f32,
+    green_unit: f32,
 }
 
 impl Codec {
@@ -262,29 +291,39 @@ impl Codec {
         let unit = f32::from(1u16 << (frame.layout.depth - 8));
         let max = ((1u32 << frame.layout.depth) - 1) as f32;
         let full = frame.color.full_range.unwrap_or(frame.layout.model == ColorModel::Gbr);
-        if full || frame.layout.model == ColorModel::Gbr {
-            Codec { kr, kb, luma_scale: max, luma_offset: 0.0, chroma_scale: max, chroma_offset: 128.0 * unit }
+        let (luma_scale, luma_offset, chroma_scale) = if full || frame.layout.model == ColorModel::Gbr {
+            (max, 0.0, max)
         } else {
-            Codec {
-                kr,
-                kb,
-                luma_scale: 219.0 * unit,
-                luma_offset: 16.0 * unit,
-                chroma_scale: 224.0 * unit,
-                chroma_offset: 128.0 * unit,
-            }
+            (219.0 * unit, 16.0 * unit, 224.0 * unit)
+        };
+        Codec {
+            kr,
+            kb,
+            luma_scale,
+            luma_offset,
+            chroma_scale,
+            chroma_offset: 128.0 * unit,
+            luma_unit: 1.0 / luma_scale,
+            chroma_unit: 1.0 / chroma_scale,
+            green_unit: 1.0 / (1.0 - kr - kb),
         }
     }
 
-    #[inline]
-    fn rgb(&self, y: f32, cb: f32, cr: f32) -> [f32; 3] {
-        let y = (y - self.luma_offset) / self.luma_scale;
-        let cb = (cb - self.chroma_offset) / self.chroma_scale;
-        let cr = (cr - self.chroma_offset) / self.chroma_scale;
-        let r = y + 2.0 * (1.0 - self.kr) * cr;
-        let b = y + 2.0 * (1.0 - self.kb) * cb;
-        let g = (y - self.kr * r - self.kb * b) / (1.0 - self.kr - self.kb);
-        [r, g, b]
+    /// R'G'B' of one code value per plane.
+    #[inline(always)]
+    fn decode(&self, model: ColorModel, codes: [f32; 3]) -> [f32; 3] {
+        let y = (codes[0] - self.luma_offset) * self.luma_unit;
+        match model {
+            ColorModel::Gray => [y; 3],
+            ColorModel::Gbr => [codes[2] * self.luma_unit, codes[0] * self.luma_unit, codes[1] * self.luma_unit],
+            ColorModel::Yuv => {
+                let cb = (codes[1] - self.chroma_offset) * self.chroma_unit;
+                let cr = (codes[2] - self.chroma_offset) * self.chroma_unit;
+                let r = y + 2.0 * (1.0 - self.kr) * cr;
+                let b = y + 2.0 * (1.0 - self.kb) * cb;
+                [r, (y - self.kr * r - self.kb * b) * self.green_unit, b]
+            }
+        }
     }
 
     #[inline]
@@ -309,12 +348,7 @@ impl Frame {
 
     /// R'G'B' (0..=1, not clamped) of one code value per plane, on the scale of the frame's own depth.
     pub(crate) fn codes_to_rgb(&self, codes: [f32; 3]) -> [f32; 3] {
-        let codec = Codec::of(self);
-        match self.layout.model {
-            ColorModel::Gray => [(codes[0] - codec.luma_offset) / codec.luma_scale; 3],
-            ColorModel::Gbr => [codes[2], codes[0], codes[1]].map(|v| v / codec.luma_scale),
-            ColorModel::Yuv => codec.rgb(codes[0], codes[1], codes[2]),
-        }
+        Codec::of(self).decode(self.layout.model, codes)
     }
 
     /// Largest sample value.
@@ -336,34 +370,69 @@ impl Frame {
         patch.width = rect.width;
         patch.height = rect.height;
         patch.data.resize(rect.width * rect.height * 3, 0.0);
+        if rect.width == 0 {
+            return;
+        }
         let codec = Codec::of(self);
-        for row in 0..rect.height {
-            for col in 0..rect.width {
-                let rgb = self.rgb_at(&codec, rect.x + col, rect.y + row);
-                let i = (row * rect.width + col) * 3;
-                patch.data[i..i + 3].copy_from_slice(&rgb);
+        let mut lines = [(); 3].map(|()| vec![0.0f32; rect.width]);
+        let mut scratch = Vec::new();
+        for (row, out) in patch.data.chunks_exact_mut(rect.width * 3).enumerate() {
+            let y = rect.y + row;
+            for (p, line) in lines.iter_mut().enumerate().take(self.layout.planes()) {
+                if p > 0 && self.layout.model == ColorModel::Yuv {
+                    self.chroma_row(p, rect.x, y, &mut scratch, line);
+                } else {
+                    self.planes[p].samples.read(y * self.width + rect.x, line);
+                }
             }
+            let codes = lines[0].iter().zip(&lines[1]).zip(&lines[2]);
+            for (px, ((a, b), c)) in out.chunks_exact_mut(3).zip(codes) {
+                px.copy_from_slice(&codec.decode(self.layout.model, [*a, *b, *c]));
+            }
+        }
+    }
+
+    /// Chroma of plane `p` at the luma positions `x..x + out.len()` of row `y`; places as in [`Frame::chroma_at`].
+    fn chroma_row(&self, p: usize, x: usize, y: usize, scratch: &mut Vec<f32>, out: &mut [f32]) {
+        let plane = &self.planes[p];
+        let (sw, sh) = (self.layout.log2_chroma_w, self.layout.log2_chroma_h);
+        let fy = ((y as f32 + 0.5) / (1u32 << sh) as f32 - 0.5).max(0.0);
+        let y0 = (fy as usize).min(plane.height - 1);
+        let (y1, v) = ((y0 + 1).min(plane.height - 1), fy - y0 as f32);
+        let last = plane.width - 1;
+        let first = (x >> sw).min(last);
+        let n = (((x + out.len() - 1) >> sw) + 1).min(last) + 1 - first;
+        scratch.resize(2 * n, 0.0);
+        let (top, bottom) = scratch.split_at_mut(n);
+        plane.samples.read(y0 * plane.width + first, top);
+        if v > 0.0 && y1 != y0 {
+            plane.samples.read(y1 * plane.width + first, bottom);
+            top.iter_mut().zip(&*bottom).for_each(|(t, b)| *t += (b - *t) * v);
+        }
+        if sw == 0 {
+            out.copy_from_slice(&top[..out.len()]);
+            return;
+        }
+        let (mask, unit) = ((1usize << sw) - 1, 1.0 / (1u32 << sw) as f32);
+        for (k, o) in out.iter_mut().enumerate() {
+            let c = ((x + k) >> sw).min(last) - first;
+            let (a, b) = (top[c], top[(c + 1).min(n - 1)]);
+            *o = a + (b - a) * ((x + k) & mask) as f32 * unit;
         }
     }
 
     #[inline]
     fn rgb_at(&self, codec: &Codec, x: usize, y: usize) -> [f32; 3] {
-        let luma = self.planes[0].samples.get(y * self.width + x);
-        match self.layout.model {
-            ColorModel::Gray => {
-                let v = (luma - codec.luma_offset) / codec.luma_scale;
-                [v, v, v]
-            }
-            ColorModel::Gbr => {
-                let i = y * self.width + x;
-                let at = |p: usize| self.planes[p].samples.get(i) / codec.luma_scale;
-                [at(2), at(0), at(1)]
-            }
+        let at = |p: usize| self.planes[p].samples.get(y * self.width + x);
+        let codes = match self.layout.model {
+            ColorModel::Gray => [at(0), 0.0, 0.0],
+            ColorModel::Gbr => [at(0), at(1), at(2)],
             ColorModel::Yuv => {
                 let (cb, cr) = self.chroma_at(x, y);
-                codec.rgb(luma, cb, cr)
+                [at(0), cb, cr]
             }
-        }
+        };
+        codec.decode(self.layout.model, codes)
     }
 
     /// Chroma at a luma position: linear between samples, sited at the left (horizontally, for 4:2:x) and at the
@@ -400,87 +469,78 @@ impl Frame {
         let max = self.max_value();
         let cols = patch.width.min(self.width.saturating_sub(x));
         let rows = patch.height.min(self.height.saturating_sub(y));
-        let width = self.width;
-        let model = self.layout.model;
-        for row in 0..rows {
-            for col in 0..cols {
-                let a = matte.data[row * matte.width + col];
-                if a <= 0.0 {
-                    continue;
-                }
-                let rgb = patch.pixel(col, row);
-                let i = (y + row) * width + x + col;
-                match model {
-                    ColorModel::Gray | ColorModel::Yuv => {
-                        let value = codec.luma(rgb) * codec.luma_scale + codec.luma_offset;
-                        let s = &mut self.planes[0].samples;
-                        let old = s.get(i);
-                        s.set(i, old + (value - old) * a, max);
-                    }
-                    ColorModel::Gbr => {
-                        for (plane, value) in [(0, rgb[1]), (1, rgb[2]), (2, rgb[0])] {
-                            let s = &mut self.planes[plane].samples;
-                            let old = s.get(i);
-                            s.set(i, old + (value * codec.luma_scale - old) * a, max);
-                        }
-                    }
-                }
-            }
-        }
-        if model == ColorModel::Yuv {
-            self.blend_chroma(x, y, cols, rows, patch, matte, &codec);
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "private half of blend_rgb, split for length")]
-    fn blend_chroma(
-        &mut self,
-        x: usize,
-        y: usize,
-        cols: usize,
-        rows: usize,
-        patch: &RgbPatch,
-        matte: &Matte,
-        codec: &Codec,
-    ) {
         if cols == 0 || rows == 0 {
             return;
         }
-        let max = self.max_value();
-        let (sw, sh) = (self.layout.log2_chroma_w, self.layout.log2_chroma_h);
-        let (bw, bh) = (1usize << sw, 1usize << sh);
-        let (width, height) = (self.width, self.height);
-        for cy in (y >> sh)..=((y + rows - 1) >> sh) {
-            for cx in (x >> sw)..=((x + cols - 1) >> sw) {
-                let (mut alpha, mut cb, mut cr, mut seen) = (0.0f32, 0.0f32, 0.0f32, 0u32);
-                for yy in (cy * bh)..((cy + 1) * bh).min(height) {
-                    for xx in (cx * bw)..((cx + 1) * bw).min(width) {
-                        seen += 1;
-                        if xx < x || yy < y || xx >= x + cols || yy >= y + rows {
-                            continue;
-                        }
-                        let a = matte.data[(yy - y) * matte.width + xx - x];
-                        if a > 0.0 {
-                            let rgb = patch.pixel(xx - x, yy - y);
-                            let luma = codec.luma(rgb);
-                            alpha += a;
-                            cb += a * (rgb[2] - luma);
-                            cr += a * (rgb[0] - luma);
-                        }
+        let model = self.layout.model;
+        let mut values = [(); 3].map(|()| vec![0.0f32; cols]);
+        for row in 0..rows {
+            let alpha = &matte.data[row * matte.width..][..cols];
+            if alpha.iter().all(|a| *a <= 0.0) {
+                continue;
+            }
+            let pixels = patch.data[row * patch.width * 3..][..cols * 3].chunks_exact(3);
+            let [first, second, third] = &mut values;
+            let line = first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut());
+            for (((a, b), c), px) in line.zip(pixels) {
+                match model {
+                    ColorModel::Gray | ColorModel::Yuv => {
+                        *a = codec.luma([px[0], px[1], px[2]]) * codec.luma_scale + codec.luma_offset;
+                    }
+                    ColorModel::Gbr => {
+                        (*a, *b, *c) = (px[1] * codec.luma_scale, px[2] * codec.luma_scale, px[0] * codec.luma_scale);
                     }
                 }
-                if alpha <= 0.0 || seen == 0 {
-                    continue;
+            }
+            let full = if model == ColorModel::Gbr { 3 } else { 1 };
+            for (plane, values) in self.planes.iter_mut().zip(&values).take(full) {
+                plane.samples.mix((y + row) * self.width + x, alpha, values, max);
+            }
+        }
+        if model == ColorModel::Yuv {
+            self.blend_chroma(PixelRect { x, y, width: cols, height: rows }, patch, matte, &codec);
+        }
+    }
+
+    /// The chroma half of [`Frame::blend_rgb`], over `area` of the frame.
+    fn blend_chroma(&mut self, area: PixelRect, patch: &RgbPatch, matte: &Matte, codec: &Codec) {
+        let max = self.max_value();
+        let (sw, sh) = (self.layout.log2_chroma_w, self.layout.log2_chroma_h);
+        let (first, last) = (area.x >> sw, (area.x + area.width - 1) >> sw);
+        let cells = last + 1 - first;
+        // Per chroma sample: sums of alpha, and of alpha times the colour differences.
+        let mut sums = vec![[0.0f32; 3]; cells];
+        let mut lines = [(); 3].map(|()| vec![0.0f32; cells]);
+        let blue = codec.chroma_scale / (2.0 * (1.0 - codec.kb));
+        let red = codec.chroma_scale / (2.0 * (1.0 - codec.kr));
+        for cy in (area.y >> sh)..=((area.y + area.height - 1) >> sh) {
+            sums.fill([0.0; 3]);
+            let (top, bottom) = (cy << sh, ((cy + 1) << sh).min(self.height));
+            for yy in top.max(area.y)..bottom.min(area.y + area.height) {
+                let row = yy - area.y;
+                let alpha = &matte.data[row * matte.width..][..area.width];
+                let pixels = patch.data[row * patch.width * 3..].chunks_exact(3);
+                for (k, (&a, px)) in alpha.iter().zip(pixels).enumerate().filter(|(_, (a, _))| **a > 0.0) {
+                    let luma = codec.luma([px[0], px[1], px[2]]);
+                    let cell = &mut sums[((area.x + k) >> sw) - first];
+                    cell[0] += a;
+                    cell[1] += a * (px[2] - luma);
+                    cell[2] += a * (px[0] - luma);
                 }
-                let cb = cb / alpha / (2.0 * (1.0 - codec.kb)) * codec.chroma_scale + codec.chroma_offset;
-                let cr = cr / alpha / (2.0 * (1.0 - codec.kr)) * codec.chroma_scale + codec.chroma_offset;
-                let a = alpha / seen as f32;
-                for (plane, value) in [(1, cb), (2, cr)] {
-                    let i = cy * self.planes[plane].width + cx;
-                    let s = &mut self.planes[plane].samples;
-                    let old = s.get(i);
-                    s.set(i, old + (value - old) * a, max);
+            }
+            let [alphas, cbs, crs] = &mut lines;
+            for (k, sum) in sums.iter().enumerate() {
+                let cx = first + k;
+                let seen = (((cx + 1) << sw).min(self.width) - (cx << sw)) * (bottom - top);
+                alphas[k] = sum[0] / seen.max(1) as f32;
+                if sum[0] > 0.0 {
+                    cbs[k] = sum[1] / sum[0] * blue + codec.chroma_offset;
+                    crs[k] = sum[2] / sum[0] * red + codec.chroma_offset;
                 }
+            }
+            for (plane, values) in [(1, &*cbs), (2, &*crs)] {
+                let at = cy * self.planes[plane].width + first;
+                self.planes[plane].samples.mix(at, alphas, values, max);
             }
         }
     }
@@ -529,12 +589,8 @@ impl Frame {
         let codec = Codec::of(self);
         let mut patch = RgbPatch::new(width, height);
         for (i, px) in patch.data.chunks_exact_mut(3).enumerate() {
-            let rgb = match self.layout.model {
-                ColorModel::Gray => [(planes[0][i] - codec.luma_offset) / codec.luma_scale; 3],
-                ColorModel::Yuv => codec.rgb(planes[0][i], planes[1][i], planes[2][i]),
-                ColorModel::Gbr => [planes[2][i], planes[0][i], planes[1][i]].map(|v| v / codec.luma_scale),
-            };
-            px.copy_from_slice(&rgb);
+            let code = |p: usize| planes.get(p).map_or(0.0, |plane| plane[i]);
+            px.copy_from_slice(&codec.decode(self.layout.model, [code(0), code(1), code(2)]));
         }
         patch
     }

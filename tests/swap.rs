@@ -92,7 +92,7 @@ fn the_subjects_texture_never_shows_where_the_double_covers() {
             let bump = if inside(x, y) && (x / 3 + y / 2) % 2 == 0 { strong } else { 0.0 };
             [0.62 - bump, 0.46 - bump, 0.4 + bump]
         });
-        let touched = swap::composite(&s.mesh, &mut f, &s.motion, &drawn, 0.0).unwrap();
+        let touched = swap::composite(&s.mesh, &mut f, &s.motion, &drawn, 0.0, &[]).unwrap();
         results.push((f, touched));
     }
     let ((f, touched), (g, _)) = (&results[0], &results[1]);
@@ -121,7 +121,7 @@ fn untouched_samples_keep_their_bits() {
     let light = swap::probe_light(&s.mesh, &before, &s.motion.subject).unwrap();
     for halo in [0.0, 0.8] {
         let mut after = before.clone();
-        let t = swap::composite(&s.mesh, &mut after, &s.motion, &draw(&s, &light, 2), halo).unwrap();
+        let t = swap::composite(&s.mesh, &mut after, &s.motion, &draw(&s, &light, 2), halo, &[]).unwrap();
         let alpha = |x: usize, y: usize| {
             let inside = x >= t.x && y >= t.y && x < t.x + t.matte.width && y < t.y + t.matte.height;
             if inside { t.matte.data[(y - t.y) * t.matte.width + x - t.x] } else { 0.0 }
@@ -156,10 +156,10 @@ fn what_cannot_be_drawn_is_an_error() {
     let drawn = draw(&s, &light, 0);
     for m in [&cases[0], &cases[2], &cases[4]] {
         let mut f = plain(8);
-        assert!(swap::composite(&s.mesh, &mut f, m, &drawn, 0.0).is_err());
+        assert!(swap::composite(&s.mesh, &mut f, m, &drawn, 0.0, &[]).is_err());
         assert_eq!(f, plain(8));
     }
-    assert!(swap::composite(&s.mesh, &mut plain(8), &s.motion, &drawn, f32::NAN).is_err());
+    assert!(swap::composite(&s.mesh, &mut plain(8), &s.motion, &drawn, f32::NAN, &[]).is_err());
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn faces_at_the_border_and_tiny_ones_are_drawn() {
         let mut f = plain(8);
         let Ok(light) = swap::probe_light(&s.mesh, &f, &motion.subject) else { continue };
         let drawn = swap::render(&s.mesh, &s.double, &motion, &light, SIZE, 0).unwrap();
-        swap::composite(&s.mesh, &mut f, &motion, &drawn, 0.5).unwrap();
+        swap::composite(&s.mesh, &mut f, &motion, &drawn, 0.5, &[]).unwrap();
     }
 }
 

@@ -109,7 +109,7 @@ fn measure(a: &args::Bench, clip: &std::path::Path, context: &Context, table: &m
         let light = table.time("measure light", "face", || swap::probe_light(&mesh, &raw.frame, &m.subject))?;
         let size = (raw.frame.width, raw.frame.height);
         let face = table.time("render double", "face", || swap::render(&mesh, &double, &m, &light, size, 1))?;
-        table.time("composite", "face", || swap::composite(&mesh, &mut raw.frame, &m, &face, 0.0))?;
+        table.time("composite", "face", || swap::composite(&mesh, &mut raw.frame, &m, &face, 0.0, &[]))?;
     }
     Ok(())
 }

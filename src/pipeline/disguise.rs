@@ -9,7 +9,7 @@ use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, ModelU
 use crate::report::Report;
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
-use crate::verify::{VerifyInput, VerifyOptions, verify};
+use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
 use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -194,18 +194,32 @@ pub fn render_and_verify(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Published> {
-    let matched = match_refs(job, plan)?;
     let mesh = Mesh::embedded()?;
+    let matched = match_refs(job, plan)?;
+    progress.begin("searching again", frames_of(plan));
+    let searched =
+        verify::search(job.input, plan.salvaged, &VerifyOptions::default(), job.models, job.runtime, &|n| {
+            progress.step(n)
+        })?;
+    progress.end();
+    cancel.check()?;
     let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
+    let missed = searched.missed(plan, &Casting::resolve(plan, job.cast, &choices, &matched)?)?;
+    let mut plan = plan.clone();
+    add_missed(&mut plan, &missed)?;
     let mut covered: BTreeSet<u32> = BTreeSet::new();
     for attempt in 1.. {
-        let mut casting = Casting::resolve(plan, job.cast, &choices, &matched)?;
+        let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         covered.iter().for_each(|t| casting.cover(*t));
-        match attempt_once(job, plan, probe, &mesh, &casting, progress, cancel)? {
+        match attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)? {
             Attempt::Published(done) => return Ok(*done),
-            Attempt::Refused(report) => {
-                let again =
-                    attempt < ATTEMPTS && recast(job, plan, &report, &casting, attempt, &mut choices, &mut covered);
+            Attempt::Refused(refused) => {
+                let Refused { report, missed } = *refused;
+                let again = attempt < ATTEMPTS && {
+                    let added = add_missed(&mut plan, &missed)?;
+                    let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
+                    weak | recast(job, &plan, &report, &casting, attempt, &mut choices, &mut covered) | added
+                };
                 if !again {
                     return Err(residual(&report, &job.report.join("report.html")));
                 }
@@ -219,12 +233,31 @@ pub fn render_and_verify(
     Err(Error::Cancelled)
 }
 
+fn frames_of(plan: &Plan) -> Option<u64> {
+    (plan.video.frames > 0).then_some(plan.video.frames)
+}
+
+/// Adds places that only the attacker found; whether there were any.
+fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
+    let mut any = false;
+    for m in missed.iter().filter(|m| !m.places.is_empty()) {
+        any |= !plan.add_places(m.person, &m.places)?.is_empty();
+    }
+    Ok(any)
+}
+
 /// Most renders of one film before it is given up. The last one covers whoever is still recognised.
 const ATTEMPTS: u32 = 4;
 
 enum Attempt {
     Published(Box<Published>),
-    Refused(Box<Report>),
+    Refused(Box<Refused>),
+}
+
+/// Why a rendering was not published.
+struct Refused {
+    report: Report,
+    missed: Vec<Missed>,
 }
 
 /// Changes the cast of those whom the attack found, as far as the cast file leaves the choice open: another double
@@ -255,14 +288,13 @@ fn recast(
             continue;
         }
         for track in &person.tracks {
-            if !seen && plan.track(*track).is_some_and(|t| !t.confirmed) {
-                continue; // averaged away already
-            }
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;
             };
             changed = true;
-            if attempt + 1 >= ATTEMPTS || person.untouched > 0 {
+            // What was averaged away already is covered whole; another double would change nothing there.
+            let weak = plan.track(*track).is_some_and(|t| !t.confirmed);
+            if weak || attempt + 1 >= ATTEMPTS || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
                 for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {
@@ -275,12 +307,14 @@ fn recast(
 }
 
 /// Renders and attacks once; publishes if cleared.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
 fn attempt_once(
     job: &DisguiseJob,
     plan: &Plan,
     probe: &Probe,
     mesh: &Mesh,
     casting: &Casting,
+    searched: &Search,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Attempt> {
@@ -316,15 +350,15 @@ fn attempt_once(
     let keep = super::sound::kept_times(&policies);
     let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);
     (input.plan, input.casting) = (Some(plan), Some(casting));
-    (input.voice_keep, input.findings) = (&keep, &summary.findings);
+    (input.voice_keep, input.findings, input.searched) = (&keep, &summary.findings, Some(searched));
     progress.begin("verifying", None);
-    let verified = verify(&input, &VerifyOptions::default(), &|done, total| progress.step_of(done, total))?;
+    let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| progress.step_of(done, total))?;
     progress.end();
     cancel.check()?;
     crate::report::write(&job.report, &verified.report, &verified.pictures, job.redacted)?;
     let (report, report_page) = (verified.report, job.report.join("report.html"));
     if !report.cleared {
-        return Ok(Attempt::Refused(Box::new(report)));
+        return Ok(Attempt::Refused(Box::new(Refused { report, missed: verified.missed })));
     }
     if let Some(m) = matte_part {
         m.publish()?;

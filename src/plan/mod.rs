@@ -207,6 +207,66 @@ impl Plan {
         self.tracks.iter().find(|t| t.id == id)
     }
 
+    /// Adds places that the analysis did not know, as weak tracks of `person` (of a new one if `None`): they are
+    /// averaged away. `places` must rise by frame; a hole begins another track. Returns the numbers of the tracks.
+    ///
+    /// # Errors
+    /// `Limit` if the numbers run out.
+    pub fn add_places(&mut self, person: Option<u32>, places: &[(u64, Rect<InFrame>)]) -> crate::Result<Vec<u32>> {
+        const BLOCK: usize = 128;
+        let full = || crate::Error::Limit("too many tracks".into());
+        let after = |most: Option<u32>| most.map_or(Some(0), |m| m.checked_add(1)).ok_or_else(full);
+        let known = person.filter(|p| self.person(*p).is_some());
+        let person = match known {
+            Some(p) => p,
+            None => {
+                let id = after(self.people.iter().map(|p| p.id).max())?;
+                let (embedding, tone) = (vec![], [0.5; 3]);
+                self.people.push(PlanPerson { id, tracks: vec![], embedding, tone, frames: 0 });
+                id
+            }
+        };
+        let mut added = Vec::new();
+        for run in places.chunk_by(|a, b| a.0 + 1 == b.0) {
+            let (Some(first), id) = (run.first().map(|p| p.0), after(self.tracks.iter().map(|t| t.id).max())?) else {
+                continue;
+            };
+            let mut widths: Vec<f32> = run.iter().map(|p| p.1.width()).collect();
+            widths.sort_by(f32::total_cmp);
+            let samples: Vec<PlanSample> = run
+                .iter()
+                .map(|(_, rect)| PlanSample { rect: *rect, score: 0.0, origin: Origin::Tracked, points: None })
+                .collect();
+            let starts = (first..).step_by(BLOCK);
+            self.tracks.push(PlanTrack {
+                id,
+                person,
+                first: FrameIndex(first),
+                end: FrameIndex(first + run.len() as u64),
+                confirmed: false,
+                max_score: 0.0,
+                width_px: widths.get(widths.len() / 2).copied().unwrap_or(0.0),
+                blocks: starts
+                    .zip(samples.chunks(BLOCK))
+                    .map(|(at, s)| SampleBlock::pack(at, s))
+                    .collect::<crate::Result<_>>()?,
+            });
+            self.findings.push(Finding {
+                kind: "track.second".into(),
+                frame: Some(first),
+                track: Some(id),
+                count: run.len() as u64,
+                note: "only the attacker's own search found this; it was averaged away in case it is a face".into(),
+            });
+            added.push(id);
+        }
+        if let Some(p) = self.people.iter_mut().find(|p| p.id == person) {
+            p.tracks.extend(&added);
+            p.frames += places.len() as u64;
+        }
+        Ok(added)
+    }
+
     /// The person with this number.
     #[must_use]
     pub fn person(&self, id: u32) -> Option<&PlanPerson> {

@@ -1,7 +1,7 @@
 //! The worst frames of each person, as small JPEG pictures.
 
 use crate::geom::{InFrame, Rect};
-use crate::image::{Frame, RgbPatch};
+use crate::image::Frame;
 use image::ImageEncoder;
 use std::collections::BTreeMap;
 
@@ -88,43 +88,19 @@ impl Pictures {
 pub(crate) fn head_jpeg(frame: &Frame, face: &Rect<InFrame>) -> Vec<u8> {
     let area = face.grown(MARGIN, MARGIN, MARGIN, MARGIN);
     let Some(rect) = area.to_pixels(frame.width, frame.height) else { return Vec::new() };
-    let patch = shrink(&frame.read_rgb(rect));
-    let bytes: Vec<u8> = patch.data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8).collect();
+    let long = rect.width.max(rect.height);
+    let sized = |n: usize| if long > SIDE { (n * SIDE / long).max(1) } else { n };
+    let (width, height) = (sized(rect.width), sized(rect.height));
+    let picture = crate::vision::Picture::of(frame, &rect.to_rect(), width, height);
+    let [r, g, b] = &picture.planes;
+    let bytes: Vec<u8> = r.iter().zip(g).zip(b).flat_map(|((r, g), b)| [*r, *g, *b]).map(|v| (v + 0.5) as u8).collect();
     let mut jpeg = Vec::new();
-    let (w, h) = (patch.width as u32, patch.height as u32);
+    let (w, h) = (width as u32, height as u32);
     let coder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
     match coder.write_image(&bytes, w, h, image::ExtendedColorType::Rgb8) {
         Ok(()) => jpeg,
         Err(_) => Vec::new(),
     }
-}
-
-/// Averages a patch down to [`SIDE`]; smaller ones stay as they are.
-fn shrink(patch: &RgbPatch) -> RgbPatch {
-    let long = patch.width.max(patch.height);
-    if long <= SIDE {
-        return patch.clone();
-    }
-    let w = (patch.width * SIDE / long).max(1);
-    let h = (patch.height * SIDE / long).max(1);
-    let mut sums = vec![[0.0f32; 4]; w * h];
-    for y in 0..patch.height {
-        for x in 0..patch.width {
-            let cell = &mut sums[(y * h / patch.height) * w + x * w / patch.width];
-            let rgb = patch.pixel(x, y);
-            for k in 0..3 {
-                cell[k] += rgb[k];
-            }
-            cell[3] += 1.0;
-        }
-    }
-    let mut out = RgbPatch::new(w, h);
-    for (to, s) in out.data.chunks_exact_mut(3).zip(sums) {
-        for k in 0..3 {
-            to[k] = s[k] / s[3].max(1.0);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

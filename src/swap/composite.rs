@@ -9,7 +9,7 @@ use super::raster::{NONE, Raster, mix};
 use super::render::{RenderedFace, cover, soften_silhouette};
 use super::warp::Warp;
 use crate::Result;
-use crate::geom::{PixelRect, Rect};
+use crate::geom::{InFrame, PixelRect, Rect};
 use crate::image::{Frame, Matte, RgbPatch};
 
 /// Margin around both meshes that may be bent, in face widths.
@@ -38,6 +38,7 @@ pub struct Touched {
 /// First the subject's inner face is erased: filled with the low-frequency light alone, so that no pixel of it remains
 /// beneath partial coverage. Then the surroundings are bent until the head's outline is the double's, then the double
 /// is blended in. `halo` in 0..=1 leaves a visible soft edge that tells the viewer of the veil; 0 leaves none.
+/// `others` are the boxes of the other faces: nothing of them is bent out of its place.
 ///
 /// # Errors
 /// `Input` if the motion is not finite or lies outside the frame: cover the face then. The frame is unchanged.
@@ -47,6 +48,7 @@ pub fn composite(
     motion: &FaceMotion,
     face: &RenderedFace,
     halo: f32,
+    others: &[Rect<InFrame>],
 ) -> Result<Touched> {
     if !motion.is_sound() || !halo.is_finite() {
         return Err(cover("its motion is not finite"));
@@ -55,7 +57,7 @@ pub fn composite(
     let mut ground = frame.read_rgb(area);
     let erased = erase(mesh, motion, face, area, &mut ground);
     let alpha = face_alpha(face, area);
-    let (mut out, bent) = Warp::new(mesh, motion, area).apply(&ground, &alpha);
+    let (mut out, bent) = Warp::new(mesh, motion, area, others).apply(&ground, &alpha);
     blend(face, area, &alpha, &mut out);
     let mut touched: Vec<f32> =
         (0..alpha.len()).map(|i| if alpha[i] > 0.0 || erased[i] > 0.0 { 1.0 } else { bent[i] }).collect();
@@ -74,7 +76,7 @@ pub fn composite(
 fn touched_area(motion: &FaceMotion, frame: &Frame) -> Result<PixelRect> {
     let both = bounds(&motion.subject).union(&bounds(&motion.target));
     let m = MARGIN * motion.scale;
-    let grown: Rect<crate::geom::InFrame> = Rect::new(both.x0 - m, both.y0 - m, both.x1 + m, both.y1 + m);
+    let grown: Rect<InFrame> = Rect::new(both.x0 - m, both.y0 - m, both.x1 + m, both.y1 + m);
     grown.to_pixels(frame.width, frame.height).ok_or_else(|| cover("it lies outside the picture"))
 }
 

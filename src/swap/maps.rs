@@ -212,29 +212,38 @@ pub(crate) fn distance_inside(map: &[f32], width: usize, height: usize, border: 
     /// Weights that minimise the error of a 3 × 3 chamfer mask.
     const STRAIGHT: f32 = 0.955;
     const DIAGONAL: f32 = 1.369;
-    let mut d: Vec<f32> = map.iter().map(|&v| if v > 0.5 { 1.0e9 } else { 0.0 }).collect();
-    let at = |d: &[f32], x: isize, y: isize| -> f32 {
-        if x < 0 || y < 0 || x >= width as isize || y >= height as isize {
-            border
-        } else {
-            d[y as usize * width + x as usize]
-        }
-    };
-    for i in 0..width * height {
-        if d[i] > 0.0 {
-            let (x, y) = ((i % width) as isize, (i / width) as isize);
-            let near = (at(&d, x - 1, y).min(at(&d, x, y - 1))) + STRAIGHT;
-            d[i] = near.min(at(&d, x - 1, y - 1).min(at(&d, x + 1, y - 1)) + DIAGONAL).min(d[i]);
+    if width == 0 || height == 0 {
+        return Vec::new();
+    }
+    // One cell of border on every side.
+    let stride = width + 2;
+    let mut d = vec![border; stride * (height + 2)];
+    for (row, out) in map.chunks_exact(width).zip(d.chunks_exact_mut(stride).skip(1)) {
+        out[1..=width].iter_mut().zip(row).for_each(|(o, &v)| *o = if v > 0.5 { 1.0e9 } else { 0.0 });
+    }
+    for y in 1..=height {
+        let (above, here) = d[(y - 1) * stride..(y + 1) * stride].split_at_mut(stride);
+        let mut last = here[0];
+        for x in 1..=width {
+            if here[x] > 0.0 {
+                let near = last.min(above[x]) + STRAIGHT;
+                here[x] = near.min(above[x - 1].min(above[x + 1]) + DIAGONAL).min(here[x]);
+            }
+            last = here[x];
         }
     }
-    for i in (0..width * height).rev() {
-        if d[i] > 0.0 {
-            let (x, y) = ((i % width) as isize, (i / width) as isize);
-            let near = (at(&d, x + 1, y).min(at(&d, x, y + 1))) + STRAIGHT;
-            d[i] = near.min(at(&d, x + 1, y + 1).min(at(&d, x - 1, y + 1)) + DIAGONAL).min(d[i]);
+    for y in (1..=height).rev() {
+        let (here, below) = d[y * stride..(y + 2) * stride].split_at_mut(stride);
+        let mut last = here[width + 1];
+        for x in (1..=width).rev() {
+            if here[x] > 0.0 {
+                let near = last.min(below[x]) + STRAIGHT;
+                here[x] = near.min(below[x - 1].min(below[x + 1]) + DIAGONAL).min(here[x]);
+            }
+            last = here[x];
         }
     }
-    d
+    d.chunks_exact(stride).skip(1).take(height).flat_map(|row| &row[1..=width]).copied().collect()
 }
 
 fn dilate(map: &[f32], radius: f32) -> Map {

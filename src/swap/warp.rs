@@ -3,7 +3,7 @@
 use super::geometry::FaceMotion;
 use super::maps::ramp;
 use super::mesh::Mesh;
-use crate::geom::PixelRect;
+use crate::geom::{InFrame, PixelRect, Rect};
 use crate::image::RgbPatch;
 
 /// Reach of a control point and distance at which the bending ends, in face widths.
@@ -18,6 +18,8 @@ const MIN_SPACING: f32 = 4.0;
 const INNER_STEP: usize = 9;
 /// Largest displacement in face widths.
 const LARGEST: f32 = 0.2;
+/// Reach of the interpolation, pixels.
+const KERNEL: f32 = 2.0;
 /// Displacements in pixels between which bent pixels replace the frame's own.
 const VISIBLE: (f32, f32) = (0.04, 0.2);
 
@@ -29,8 +31,9 @@ pub(crate) struct Warp {
 }
 
 impl Warp {
-    /// The field that carries the subject's outline onto the double's, over `area`.
-    pub(crate) fn new(mesh: &Mesh, motion: &FaceMotion, area: PixelRect) -> Self {
+    /// The field that carries the subject's outline onto the double's, over `area`. Nothing is carried out of
+    /// `keep_out`: those are other people's faces, and what lies there may be somebody's skin.
+    pub(crate) fn new(mesh: &Mesh, motion: &FaceMotion, area: PixelRect, keep_out: &[Rect<InFrame>]) -> Self {
         let spacing = (SPACING * motion.scale).max(MIN_SPACING);
         let columns = (area.width as f32 / spacing).ceil() as usize + 2;
         let rows = (area.height as f32 / spacing).ceil() as usize + 2;
@@ -49,25 +52,25 @@ impl Warp {
         let nodes = (0..columns * rows)
             .map(|i| {
                 let at = [(i % columns) as f32 * spacing, (i / columns) as f32 * spacing];
-                node(at, &control, motion.scale, area)
+                let shift = node(at, &control, motion.scale, area);
+                let place = [at[0] + area.x as f32, at[1] + area.y as f32];
+                let far = keep_out.iter().map(|r| distance(r, place)).fold(f32::MAX, f32::min);
+                // Between nodes the field is linear: half the distance, less a cell, cannot reach in.
+                let most = (0.5 * (far - 1.5 * spacing - KERNEL)).max(0.0);
+                let length = shift[0].hypot(shift[1]);
+                if length > most { shift.map(|v| v * most / length) } else { shift }
             })
             .collect();
         Warp { columns, spacing, nodes }
     }
 
-    /// Displacement at a pixel of the patch.
-    #[inline]
-    pub(crate) fn at(&self, x: usize, y: usize) -> [f32; 2] {
-        let (fx, fy) = ((x as f32 + 0.5) / self.spacing, (y as f32 + 0.5) / self.spacing);
-        let (ix, iy) = (fx as usize, fy as usize);
-        let (u, v) = (fx - ix as f32, fy - iy as f32);
-        let i = iy * self.columns + ix;
-        let [a, b, c, d] =
-            [i, i + 1, i + self.columns, i + self.columns + 1].map(|i| self.nodes.get(i).copied().unwrap_or_default());
-        std::array::from_fn(|k| {
-            let top = a[k] + (b[k] - a[k]) * u;
-            top + (c[k] + (d[k] - c[k]) * u - top) * v
-        })
+    /// Displacements along one row of nodes, at the height of a row of pixels.
+    fn row(&self, y: usize, out: &mut Vec<[f32; 2]>) {
+        let fy = (y as f32 + 0.5) / self.spacing;
+        let (iy, v) = (fy as usize, fy.fract());
+        let nodes = |row: usize| self.nodes.get(row * self.columns..(row + 1) * self.columns).unwrap_or_default();
+        out.clear();
+        out.extend(nodes(iy).iter().zip(nodes(iy + 1)).map(|(a, b)| mixed(*a, *b, v)));
     }
 
     /// Bends a patch where it is not `hidden` (1); returns it with the share, per pixel, by which it should replace the
@@ -75,21 +78,41 @@ impl Warp {
     pub(crate) fn apply(&self, patch: &RgbPatch, hidden: &[f32]) -> (RgbPatch, Vec<f32>) {
         let mut out = patch.clone();
         let mut changed = vec![0.0f32; patch.width * patch.height];
+        let mut line = Vec::new();
         for y in 0..patch.height {
-            for x in 0..patch.width {
-                if hidden[y * patch.width + x] >= 1.0 {
+            self.row(y, &mut line);
+            if line.iter().all(|d| d[0].abs().max(d[1].abs()) <= VISIBLE.0) {
+                continue;
+            }
+            let row = y * patch.width..(y + 1) * patch.width;
+            let cells = out.data[row.start * 3..row.end * 3].chunks_exact_mut(3).zip(&mut changed[row.clone()]);
+            for (x, ((px, share), hidden)) in cells.zip(&hidden[row]).enumerate() {
+                if *hidden >= 1.0 {
                     continue;
                 }
-                let d = self.at(x, y);
-                let share = ramp(d[0].abs().max(d[1].abs()), VISIBLE);
-                if share > 0.0 {
-                    out.set_pixel(x, y, cubic(patch, x as f32 - d[0], y as f32 - d[1]));
-                    changed[y * patch.width + x] = share;
+                let fx = (x as f32 + 0.5) / self.spacing;
+                let i = fx as usize;
+                let (Some(a), Some(b)) = (line.get(i), line.get(i + 1)) else { continue };
+                let d = mixed(*a, *b, fx - i as f32);
+                *share = ramp(d[0].abs().max(d[1].abs()), VISIBLE);
+                if *share > 0.0 {
+                    px.copy_from_slice(&cubic(patch, x as f32 - d[0], y as f32 - d[1]));
                 }
             }
         }
         (out, changed)
     }
+}
+
+/// Distance of a place from a rectangle; 0 inside.
+fn distance(r: &Rect<InFrame>, p: [f32; 2]) -> f32 {
+    let x = (r.x0 - p[0]).max(p[0] - r.x1).max(0.0);
+    let y = (r.y0 - p[1]).max(p[1] - r.y1).max(0.0);
+    x.hypot(y)
+}
+
+fn mixed(a: [f32; 2], b: [f32; 2], u: f32) -> [f32; 2] {
+    [a[0] + (b[0] - a[0]) * u, a[1] + (b[1] - a[1]) * u]
 }
 
 fn node(at: [f32; 2], control: &[([f32; 2], [f32; 2])], scale: f32, area: PixelRect) -> [f32; 2] {
@@ -118,12 +141,22 @@ fn cubic(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
     let (x0, y0) = (x as usize, y as usize);
     let (wx, wy) = (weights(x - x0 as f32), weights(y - y0 as f32));
     let mut out = [0.0f32; 3];
+    let inside = x0 >= 1 && y0 >= 1 && x0 + 2 < p.width && y0 + 2 < p.height;
     for (j, wy) in wy.iter().enumerate() {
         let row = (y0 + j).saturating_sub(1).min(p.height - 1);
-        for (i, wx) in wx.iter().enumerate() {
-            let c = p.pixel((x0 + i).saturating_sub(1).min(p.width - 1), row);
-            (0..3).for_each(|k| out[k] += wx * wy * c[k]);
+        let mut sum = [0.0f32; 3];
+        if inside {
+            let cells = &p.data[(row * p.width + x0 - 1) * 3..][..12];
+            for (c, wx) in cells.chunks_exact(3).zip(&wx) {
+                (0..3).for_each(|k| sum[k] += wx * c[k]);
+            }
+        } else {
+            for (i, wx) in wx.iter().enumerate() {
+                let c = p.pixel((x0 + i).saturating_sub(1).min(p.width - 1), row);
+                (0..3).for_each(|k| sum[k] += wx * c[k]);
+            }
         }
+        (0..3).for_each(|k| out[k] += wy * sum[k]);
     }
     out.map(|v| v.clamp(0.0, 1.0))
 }

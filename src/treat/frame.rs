@@ -22,6 +22,8 @@ const MOST_PITCH: f32 = 0.70;
 const DOUBT_CELLS: f32 = 1.5;
 /// Share of the mesh that must lie inside the picture.
 const LEAST_INSIDE: f32 = 0.55;
+/// Margin within which two faces overlap, in face sizes.
+const OVERLAP: f32 = 0.08;
 
 /// Turns raw frames into cleared ones. Holds no state between frames, so frames may be treated in parallel.
 pub struct Treater<'a> {
@@ -74,12 +76,18 @@ impl Treater<'_> {
         // After the regions: what dissolves back may not bring back what a region hides.
         let original = self.any_reveal(work, seconds).then(|| frame.clone());
         // Dissolving veils first: they bring original pixels back, and every other face that these show is treated
-        // afterwards. Then large faces last: they are nearer to the camera and cover those behind.
+        // afterwards. Then what may be no face, so that no double is bent or drawn from it or under it. Then by size:
+        // large faces are nearer to the camera and cover those behind.
         let mut order: Vec<usize> = (0..work.len()).collect();
         order.sort_by(|a, b| {
             let fixed = |i: usize| dissolve(&self.casting.treatment(work[i].track), seconds).is_none();
             let size = |i: usize| work[i].sample.rect.area();
-            fixed(*a).cmp(&fixed(*b)).then(size(*a).total_cmp(&size(*b))).then(work[*a].track.cmp(&work[*b].track))
+            let sure = |i: usize| work[i].confirmed;
+            fixed(*a)
+                .cmp(&fixed(*b))
+                .then(sure(*a).cmp(&sure(*b)))
+                .then(size(*a).total_cmp(&size(*b)))
+                .then(work[*a].track.cmp(&work[*b].track))
         });
         let mut outcomes = vec![(0, Outcome::Kept); work.len()];
         let plans: Vec<(TrackTreatment, bool)> = work
@@ -96,7 +104,7 @@ impl Treater<'_> {
             let (outcome, touched) = if *revealed {
                 (Outcome::Revealed, vec![])
             } else {
-                self.treat_face(&mut frame, &work[i], treatment, index.0)?
+                self.treat_face(&mut frame, &work[i], treatment, &neighbours(work, i), index.0)?
             };
             outcomes[i] = (work[i].track, outcome);
             for t in erased[i].iter().chain(&touched) {
@@ -116,19 +124,21 @@ impl Treater<'_> {
         })
     }
 
-    /// Averages away every face that will be swapped and has a neighbour, before any double is drawn: the background warp
-    /// of one face must not carry pixels of another out of its matte.
+    /// Averages away every face that will be swapped and overlaps another, before any double is drawn: the background
+    /// warp of one face must not carry pixels of the other out of its matte. Apart from each other they are safe: see
+    /// [`neighbours`].
     fn erase_neighbours(
         &self,
         frame: &mut Frame,
         work: &[FaceWork],
         plans: &[(TrackTreatment, bool)],
     ) -> Vec<Vec<Touched>> {
-        let reach = |w: &FaceWork| w.sample.rect.grown(0.6, 0.6, 0.6, 0.6);
+        let reach = |w: &FaceWork| w.sample.rect.grown(OVERLAP, OVERLAP, OVERLAP, OVERLAP);
         let mut touched = vec![vec![]; work.len()];
         for (i, (w, (t, revealed))) in work.iter().zip(plans).enumerate() {
-            let near = work.iter().enumerate().any(|(j, o)| j != i && reach(o).intersection(&reach(w)).area() > 0.0);
-            if near && !revealed && matches!(t.face, FaceTreatment::Swap { .. }) {
+            let others = work.iter().enumerate().filter(|(j, o)| *j != i && o.confirmed);
+            let near = others.map(|(_, o)| reach(o).intersection(&reach(w)).area()).any(|common| common > 0.0);
+            if near && !revealed && w.confirmed && matches!(t.face, FaceTreatment::Swap { .. }) {
                 let shape = Shape::face(&w.sample.rect);
                 touched[i].extend(redact::cover(frame, &shape, Cover::Blur, w.sample.rect.width()));
             }
@@ -141,6 +151,7 @@ impl Treater<'_> {
         frame: &mut Frame,
         work: &FaceWork,
         treatment: &TrackTreatment,
+        others: &[Rect<InFrame>],
         index: u64,
     ) -> Result<(Outcome, Vec<Touched>)> {
         let (how, outcome) = match &treatment.face {
@@ -149,7 +160,7 @@ impl Treater<'_> {
             FaceTreatment::Redact(RedactStyle::Mosaic) => (Cover::Mosaic, Outcome::Redacted),
             FaceTreatment::Redact(RedactStyle::Solid) => (Cover::Solid, Outcome::Redacted),
             FaceTreatment::Redact(RedactStyle::Silhouette) => (Cover::Silhouette, Outcome::Redacted),
-            FaceTreatment::Swap { double, halo } => match self.try_swap(frame, work, double, *halo, index) {
+            FaceTreatment::Swap { double, halo } => match self.try_swap(frame, work, double, *halo, others, index) {
                 Ok(touched) => return Ok((Outcome::Swapped, vec![touched])),
                 Err(reason @ CoverReason::Doubtful) => {
                     // Only the place of the face, and few cells: safe if it is a face, bearable if it is a curtain.
@@ -185,6 +196,7 @@ impl Treater<'_> {
         work: &FaceWork,
         double: &str,
         halo: f32,
+        others: &[Rect<InFrame>],
         index: u64,
     ) -> std::result::Result<Touched, CoverReason> {
         if !work.confirmed {
@@ -212,7 +224,7 @@ impl Treater<'_> {
             let seed = self.seed ^ (index << 16) ^ u64::from(work.track);
             let size = (frame.width, frame.height);
             let face = swap::render(self.mesh, double, motion, light, size, seed)?;
-            let t = swap::composite(self.mesh, frame, motion, &face, halo)?;
+            let t = swap::composite(self.mesh, frame, motion, &face, halo, others)?;
             Ok(Touched { x: t.x, y: t.y, matte: t.matte })
         }));
         match attempt {
@@ -220,6 +232,13 @@ impl Treater<'_> {
             Ok(Err(_)) | Err(_) => Err(CoverReason::RenderFailed),
         }
     }
+}
+
+/// Boxes of all faces but one that are surely faces, with a margin: what a double's background warp must leave in place.
+/// What may be no face is averaged away before any double is drawn.
+fn neighbours(work: &[FaceWork], i: usize) -> Vec<Rect<InFrame>> {
+    let others = work.iter().enumerate().filter(|(j, w)| *j != i && w.confirmed);
+    others.map(|(_, w)| w.sample.rect.grown(0.15, 0.2, 0.15, 0.15)).collect()
 }
 
 /// The box of a face; an impossible one stops the job.

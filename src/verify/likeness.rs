@@ -159,19 +159,35 @@ impl LumaCrop {
         // Several source pixels per crop pixel: average an n × n grid of samples, so that nothing aliases.
         let n = (step.ceil() as usize).clamp(1, 16);
         let source = Luma::of(frame);
-        let mut data = Vec::with_capacity(SIDE * SIDE);
-        for y in 0..SIDE {
-            for x in 0..SIDE {
-                let mut sum = 0.0;
-                for j in 0..n {
+        // Luma and Y are a plane of their own, by far the most common case.
+        let plane = frame.planes.first().filter(|_| frame.layout.model != ColorModel::Gbr).map(|p| &p.samples);
+        let scale = 255.0 / frame.max_value();
+        let (right, bottom) = (frame.width - 1, frame.height - 1);
+        let m = frame_from_crop.m;
+        let unit = 1.0 / n as f32;
+        let mut data = vec![0.0; SIDE * SIDE];
+        for (y, row) in data.chunks_exact_mut(SIDE).enumerate() {
+            for j in 0..n {
+                let v = y as f32 + (j as f32 + 0.5) * unit;
+                let (x0, y0) = (m[0][1] * v + m[0][2] - 0.5, m[1][1] * v + m[1][2] - 0.5);
+                for (x, cell) in row.iter_mut().enumerate() {
                     for i in 0..n {
-                        let at = |k: usize, c: usize| c as f32 + (k as f32 + 0.5) / n as f32;
-                        let p = frame_from_crop.apply(Point::new(at(i, x), at(j, y)));
-                        sum += source.at(p.x - 0.5, p.y - 0.5);
+                        let u = x as f32 + (i as f32 + 0.5) * unit;
+                        let (px, py) = (x0 + m[0][0] * u, y0 + m[1][0] * u);
+                        // Where several are averaged, the nearest pixel is enough.
+                        let near = || {
+                            let row = ((py + 0.5).max(0.0) as usize).min(bottom);
+                            row * frame.width + ((px + 0.5).max(0.0) as usize).min(right)
+                        };
+                        *cell += match plane {
+                            Some(Samples::U8(v)) if n > 1 => f32::from(v[near()]) * scale,
+                            Some(Samples::U16(v)) if n > 1 => f32::from(v[near()]) * scale,
+                            _ => source.at(px, py),
+                        };
                     }
                 }
-                data.push(sum / (n * n) as f32);
             }
+            row.iter_mut().for_each(|v| *v *= unit * unit);
         }
         Some(LumaCrop(data))
     }

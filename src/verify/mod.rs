@@ -35,6 +35,7 @@ mod sound;
 mod streams;
 mod subjects;
 
+use crate::geom::{InFrame, Rect};
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
 use crate::plan::{Casting, Finding, Plan};
 use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, Report};
@@ -86,6 +87,8 @@ pub struct VerifyInput<'a> {
     pub voice_keep: &'a [(f64, f64)],
     /// Doubts of the rendering, for the report; those of the plan are added.
     pub findings: &'a [Finding],
+    /// Faces of the original, if [`search`] has run; otherwise it runs first.
+    pub searched: Option<&'a Search>,
     /// Networks that attack.
     pub models: &'a ModelSet,
     /// Where they run.
@@ -97,7 +100,7 @@ impl<'a> VerifyInput<'a> {
     #[must_use]
     pub fn new(original: &'a Path, output: &'a Path, models: &'a ModelSet, runtime: &'a Runtime) -> Self {
         let (plan, casting) = (None, None);
-        VerifyInput { original, output, plan, casting, voice_keep: &[], findings: &[], models, runtime }
+        VerifyInput { original, output, plan, casting, voice_keep: &[], findings: &[], searched: None, models, runtime }
     }
 }
 
@@ -108,6 +111,62 @@ pub struct Verified {
     pub report: Report,
     /// Worst frames of each person, by their number in the report.
     pub pictures: Pictures,
+    /// Places that failed and are not in the plan: what a further rendering must treat.
+    pub missed: Vec<Missed>,
+}
+
+/// Places of a face that the plan does not treat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// The person of the plan whose face it is, if that is known.
+    pub person: Option<u32>,
+    /// A track of the plan that is not treated strongly enough there: somebody was recognised in a weak detection.
+    pub track: Option<u32>,
+    /// Frame and place, by rising frame.
+    pub places: Vec<(u64, Rect<InFrame>)>,
+}
+
+/// The faces of an original, found afresh.
+pub struct Search {
+    found: faces::Found,
+}
+
+impl Search {
+    /// What of it the plan does not treat. Where the cast keeps a person, nothing of theirs is missed.
+    ///
+    /// # Errors
+    /// `Plan` if the plan is damaged.
+    pub fn missed(&self, plan: &Plan, casting: &Casting) -> Result<Vec<Missed>> {
+        subjects::missed(self.found.tracks.clone(), plan, &subjects::Orders::new(Some(casting)))
+    }
+}
+
+/// Finds the faces of an original afresh, without looking at a plan. `progress` is told the frames done.
+///
+/// # Errors
+/// As the decoder and the networks; `Limit` for absurdly many faces.
+pub fn search(
+    original: &Path,
+    salvage: bool,
+    options: &VerifyOptions,
+    models: &ModelSet,
+    runtime: &Runtime,
+    progress: &dyn Fn(u64),
+) -> Result<Search> {
+    let mut networks = Networks::open(models, runtime)?;
+    std::thread::scope(|scope| {
+        let mut film = decode::Pictures::open(scope, "verify-find", original, salvage)?;
+        let mut finder = faces::Finder {
+            first: networks.detector.as_mut(),
+            second: match &mut networks.second {
+                Some(second) => Some(second.as_mut()),
+                None => None,
+            },
+            stride: options.stride.max(1),
+            thorough: options.thorough,
+        };
+        Ok(Search { found: faces::find(&mut film, &mut finder, progress)? })
+    })
 }
 
 /// Attacks a finished film. `progress` is told how much of how much is done.
@@ -147,8 +206,9 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &dyn Fn(u6
 
     let mut report = empty_report(input, options)?;
     warn_of_gaps(input, &mut warnings);
-    let mut pictures = Pictures::default();
+    let (mut pictures, mut missed) = (Pictures::default(), vec![]);
     if let Some(f) = faces {
+        missed = f.missed;
         report.people = f.people.people;
         report.kept = f.people.kept;
         report.frames = f.frames.0.min(f.frames.1);
@@ -164,7 +224,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &dyn Fn(u6
     report.streams = streams.rows;
     report.texts_searched = streams.texts;
     report.sound = sound.reports;
-    Ok(Verified { report, pictures })
+    Ok(Verified { report, pictures, missed })
 }
 
 fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> crate::report::Compared {
@@ -174,30 +234,28 @@ fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> cr
 /// What the comparison of faces gave.
 struct Faces {
     people: people::Outcome,
+    missed: Vec<Missed>,
     failures: Vec<Failure>,
     frames: (u64, u64),
     late: f64,
 }
 
 fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step: &dyn Fn(u64, u64)) -> Result<Faces> {
+    let fresh;
+    let found = match input.searched {
+        Some(done) => &done.found,
+        None => {
+            let counted = |n| step(0, n);
+            fresh = search(input.original, salvage, options, input.models, input.runtime, &counted)?;
+            &fresh.found
+        }
+    };
     let mut networks = Networks::open(input.models, input.runtime)?;
     let recogniser = networks.embedding.as_deref_mut();
     let recogniser = recogniser.ok_or_else(|| Error::Model("no network that recognises faces".into()))?;
     let orders = subjects::Orders::new(input.casting);
     std::thread::scope(|scope| {
-        let mut film = decode::Pictures::open(scope, "verify-find", input.original, salvage)?;
-        let mut finder = faces::Finder {
-            first: networks.detector.as_mut(),
-            second: match &mut networks.second {
-                Some(second) => Some(second.as_mut()),
-                None => None,
-            },
-            stride: options.stride.max(1),
-            thorough: options.thorough,
-        };
-        let found = faces::find(&mut film, &mut finder, &|n| step(0, n))?;
-        drop(film);
-        let subjects = subjects::gather(found.tracks, input.plan, &orders)?;
+        let subjects = subjects::gather(found.tracks.clone(), input.plan, &orders)?;
         let mut source = decode::Pictures::open(scope, "verify-source", input.original, salvage)?;
         let mut output = decode::Pictures::open(scope, "verify-output", input.output, false)?;
         let mut attackers = examine::Attackers {
@@ -213,7 +271,13 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
             failures.push(failure("frames.source", 1, None, text));
         }
         let (frames, late) = (seen.frames, seen.late.2);
-        Ok(Faces { people: people::judge(&subjects, seen, input.plan, input.casting), failures, frames, late })
+        let people = people::judge(&subjects, seen, input.plan, input.casting);
+        let accused = people.missed.iter().filter_map(|k| subjects.get(*k));
+        let missed = match input.plan {
+            Some(plan) => accused.map(|s| subjects::missing(s, plan)).collect::<Result<Vec<Missed>>>()?,
+            None => vec![],
+        };
+        Ok(Faces { people, missed, failures, frames, late })
     })
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
     pub warnings: Vec<Failure>,
     /// Who was left as filmed.
     pub kept: Vec<String>,
+    /// Subjects in whose places something failed, though no person of the plan is there.
+    pub missed: Vec<usize>,
 }
 
 /// One person while the verdict is made.
@@ -52,14 +54,24 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat));
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
     }
-    let mut out =
-        Outcome { people: vec![], pictures: Pictures::default(), failures: vec![], warnings: vec![], kept: vec![] };
+    let mut out = Outcome {
+        people: vec![],
+        pictures: Pictures::default(),
+        failures: vec![],
+        warnings: vec![],
+        kept: vec![],
+        missed: vec![],
+    };
     let others: Vec<Option<(f32, usize)>> = (0..people.len()).map(|k| nearest_other(&people, k)).collect();
     let mut rows: Vec<(f32, usize, PersonReport)> = Vec::new();
     for (k, p) in people.iter().enumerate() {
         let report = report(p, subjects, &sights, others[k].map(|o| o.0));
+        let before = out.failures.len();
         out.face_failures(p, &report, &sights);
         out.identity_failures(p, &people, others[k]);
+        if out.failures.len() > before {
+            out.missed.extend(&p.subjects);
+        }
         rows.push((risk(&report), k, report));
     }
     out.doubtful(subjects, &sights, &people);
@@ -294,7 +306,7 @@ impl Outcome {
     /// Weak detections: unchanged ones are for a person to look at, unless somebody is recognised there.
     fn doubtful(&mut self, subjects: &[Subject], sights: &[Sight], people: &[Person]) {
         let (mut count, mut at) = (0, None::<u64>);
-        for (_, sight) in subjects.iter().zip(sights).filter(|(s, _)| !s.counts) {
+        for (k, sight) in sights.iter().enumerate().filter(|(k, _)| !subjects[*k].counts) {
             for s in &sight.samples {
                 // Only people of whom good faces are known can be recognised.
                 let known = |p: &&Person| {
@@ -308,6 +320,7 @@ impl Outcome {
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
                     self.fail("face.recognised", 1, Some(s.frame), text);
+                    self.missed.push(k);
                     break;
                 }
             }

@@ -1,7 +1,9 @@
 //! Who is to be checked where: faces found afresh, joined with the boxes of the plan.
 
+use super::Missed;
 use super::faces::{Face, Track};
 use crate::Result;
+use crate::geom::{InFrame, Rect};
 use crate::plan::{Casting, FaceTreatment, Plan, RedactStyle};
 use std::collections::BTreeMap;
 
@@ -124,6 +126,48 @@ pub(crate) fn gather(tracks: Vec<Track>, plan: Option<&Plan>, orders: &Orders) -
     Ok(subjects)
 }
 
+/// Share of a face inside a box of the plan from which on it counts as treated with that box.
+const TREATED: f32 = 0.6;
+
+/// Faces that count but that the plan does not treat, wherever nobody is kept.
+///
+/// # Errors
+/// `Plan` if the plan is damaged.
+pub(crate) fn missed(tracks: Vec<Track>, plan: &Plan, orders: &Orders) -> Result<Vec<Missed>> {
+    let subjects = gather(tracks, Some(plan), orders)?;
+    let found = subjects.iter().filter(|s| s.found && s.counts);
+    let all = found.map(|s| missing(s, plan)).collect::<Result<Vec<Missed>>>()?;
+    Ok(all.into_iter().filter(|m| !m.places.is_empty()).collect())
+}
+
+/// The spots of a subject that are no track of the plan and do not lie in a box of the plan: by [`TREATED`], or whole
+/// for a weak subject, which is asked for only after somebody was recognised there.
+///
+/// # Errors
+/// `Plan` if the plan is damaged.
+pub(crate) fn missing(s: &Subject, plan: &Plan) -> Result<Missed> {
+    let share = if s.counts { TREATED } else { 1.0 };
+    let mut open: BTreeMap<u64, Rect<InFrame>> =
+        s.spots.iter().filter(|p| p.plan.is_none()).map(|p| (p.frame, p.face.rect)).collect();
+    let person = s.track.and_then(|t| plan.track(t)).map(|t| t.person);
+    if let (Some((&first, _)), Some((&last, _))) = (open.first_key_value(), open.last_key_value()) {
+        let near = plan.tracks.iter().filter(|t| t.first.0 <= last && t.end.0 > first);
+        for t in near {
+            for (frame, sample) in t.samples(first, last + 1)? {
+                let inside = |r: &Rect<InFrame>| {
+                    let common = (r.x1.min(sample.rect.x1) - r.x0.max(sample.rect.x0)).max(0.0)
+                        * (r.y1.min(sample.rect.y1) - r.y0.max(sample.rect.y0)).max(0.0);
+                    common >= share * (r.width() * r.height()).max(1e-6)
+                };
+                if open.get(&frame).is_some_and(inside) {
+                    open.remove(&frame);
+                }
+            }
+        }
+    }
+    Ok(Missed { person, track: s.track.filter(|_| !s.counts), places: open.into_iter().collect() })
+}
+
 fn from_track(t: &Track) -> Subject {
     let spots =
         (t.first..).zip(&t.faces).map(|(frame, face)| Spot { frame, face: *face, plan: None, overlap: 0.0 }).collect();
@@ -155,7 +199,6 @@ fn settle(s: &mut Subject, orders: &Orders) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geom::Rect;
     use crate::plan::{
         Cast, Origin, PLAN_VERSION, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint, VideoSummary,
     };

@@ -130,7 +130,8 @@ pub fn suppress(mut found: Vec<Detection>, limit: f32) -> Vec<Detection> {
 
 /// The looks to take at a frame; the flag asks the second detector family instead of the first.
 ///
-/// `position` is the frame's place in its shot: the first frame and every fifth get all scales.
+/// `position` is the frame's place in its shot: the first frame and every fifth get a coarse scale too, the first and
+/// every tenth all scales. Whoever is found late is followed back through the frames before.
 #[must_use]
 pub fn plan(frame: &Frame, recall: Recall, position: u64, threshold: f32) -> Vec<(bool, Look)> {
     let at = |side| (false, Look::at_whole(frame, side, threshold));
@@ -139,7 +140,7 @@ pub fn plan(frame: &Frame, recall: Recall, position: u64, threshold: f32) -> Vec
         Recall::Draft if !position.is_multiple_of(3) => Vec::new(),
         Recall::Draft => vec![at(640)],
         Recall::Standard if !position.is_multiple_of(5) => vec![at(640)],
-        Recall::Standard if large => vec![at(640), at(320), at(1280)],
+        Recall::Standard if large && position.is_multiple_of(10) => vec![at(640), at(320), at(1280)],
         Recall::Standard => vec![at(640), at(320)],
         Recall::Max => {
             let mut looks = vec![at(640), at(320), at(1280), (true, Look::at_whole(frame, 640, 0.5))];

@@ -5,8 +5,8 @@
 use crate::geom::{Affine, InCrop, InFrame, Point, Rect};
 use crate::image::{ColorModel, Frame, Plane, Samples};
 
-/// Most source samples averaged along one axis for one target sample; more would not change the mean visibly.
-const MAX_TAPS: usize = 64;
+/// Weights of one target that are worth unrolling.
+const SHORT: usize = 4;
 
 /// A small picture: three planes R, G, B of `width * height` values, 0..=255.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,58 +19,83 @@ pub struct Picture {
     pub planes: [Vec<f32>; 3],
 }
 
-/// Weighted source samples of one target sample; weights sum to 256.
+/// Weighted source samples of each target sample along one axis.
 struct Taps {
-    at: Vec<(u32, u32)>,
-    weights: Vec<(u32, u16)>,
+    /// First source sample.
+    from: Vec<u32>,
+    /// Where its weights begin; one more entry than targets.
+    at: Vec<u32>,
+    /// Weights of consecutive source samples; those of one target sum to 256.
+    weights: Vec<u16>,
 }
 
 impl Taps {
     /// `from..from + span` (in samples of an axis of `len`) mapped to `out` targets: box average where it shrinks,
     /// linear where it grows.
     fn new(from: f32, span: f32, len: usize, out: usize) -> Self {
-        let mut taps = Taps { at: Vec::with_capacity(out), weights: Vec::new() };
+        let mut taps = Taps { from: Vec::with_capacity(out), at: Vec::with_capacity(out + 1), weights: Vec::new() };
         let ratio = span / out as f32;
         let last = len.saturating_sub(1);
+        taps.at.push(0);
         for i in 0..out {
             let start = taps.weights.len();
             if ratio > 1.0 {
                 let (a, b) = (from + i as f32 * ratio, from + (i + 1) as f32 * ratio);
                 let (first, end) = ((a.max(0.0) as usize).min(last), (b.ceil().max(1.0) as usize).min(len));
-                let step = (end.saturating_sub(first)).div_ceil(MAX_TAPS).max(1);
-                for k in (first..end.max(first + 1)).step_by(step) {
+                taps.from.push(first as u32);
+                for k in first..end.max(first + 1) {
                     let cover = ((k + 1) as f32).min(b) - (k as f32).max(a);
-                    taps.weights.push((k as u32, (cover.clamp(0.02, 1.0) * 200.0) as u16));
+                    taps.weights.push((cover.clamp(0.02, 1.0) * 200.0) as u16);
                 }
             } else {
                 let c = (from + (i as f32 + 0.5) * ratio - 0.5).clamp(0.0, last as f32);
                 let k = c as usize;
                 let w = ((c - k as f32) * 256.0) as u16;
-                taps.weights.push((k as u32, 256 - w));
-                if w > 0 {
-                    taps.weights.push(((k + 1).min(last) as u32, w));
+                taps.from.push(k as u32);
+                taps.weights.push(256 - w);
+                if w > 0 && k < last {
+                    taps.weights.push(w);
                 }
             }
             normalise(&mut taps.weights[start..]);
-            taps.at.push((start as u32, taps.weights.len() as u32));
+            taps.at.push(taps.weights.len() as u32);
         }
         taps
     }
 
-    fn of(&self, i: usize) -> &[(u32, u16)] {
-        let (a, b) = self.at[i];
-        &self.weights[a as usize..b as usize]
+    /// First source sample of target `i`, and the weights from there on.
+    #[inline]
+    fn of(&self, i: usize) -> (usize, &[u16]) {
+        (self.from[i] as usize, &self.weights[self.at[i] as usize..self.at[i + 1] as usize])
+    }
+
+    /// Per target, its first source sample counted from `first` and its weights filled up with zeros, if all are short.
+    fn short(&self, first: usize) -> Option<Vec<(usize, [u16; SHORT])>> {
+        let padded = |i: usize| {
+            let (from, weights) = self.of(i);
+            let mut all = [0; SHORT];
+            all.get_mut(..weights.len())?.copy_from_slice(weights);
+            Some((from - first, all))
+        };
+        (0..self.from.len()).map(padded).collect()
+    }
+
+    /// The source samples that are used.
+    fn span(&self) -> (usize, usize) {
+        let first = self.from.iter().min().map_or(0, |k| *k as usize);
+        let end = (0..self.from.len()).map(|i| self.of(i)).map(|(k, w)| k + w.len()).max().unwrap_or(0);
+        (first, end)
     }
 }
 
 /// Makes weights sum to exactly 256.
-fn normalise(weights: &mut [(u32, u16)]) {
-    let sum: u32 = weights.iter().map(|w| u32::from(w.1)).sum();
+fn normalise(weights: &mut [u16]) {
+    let sum: u32 = weights.iter().map(|w| u32::from(*w)).sum();
     let (mut carried, mut given) = (0u32, 0u32);
     for w in weights.iter_mut() {
-        carried += u32::from(w.1) * 256;
+        carried += u32::from(*w) * 256;
         let upto = carried / sum.max(1);
-        w.1 = (upto - given) as u16;
+        *w = (upto - given) as u16;
         given = upto;
     }
 }
@@ -81,14 +106,16 @@ fn scale_plane(plane: &Plane, depth: u8, area: [f32; 4], width: usize, height: u
     out.resize(width * height, 0);
     let across = Taps::new(area[0], area[2], plane.width, width);
     let down = Taps::new(area[1], area[3], plane.height, height);
-    let first = across.weights.iter().map(|w| w.0).min().unwrap_or(0) as usize;
-    let last = across.weights.iter().map(|w| w.0).max().unwrap_or(0) as usize + 1;
-    let mut line = vec![0u16; last - first];
+    let (first, end) = across.span();
+    // A few zeros at the end, so that short runs may read beyond.
+    let mut line = vec![0u16; end - first + SHORT];
+    let short = across.short(first);
     let shift = depth.saturating_sub(8);
-    for row in 0..height {
+    for (row, cells) in out.chunks_exact_mut(width.max(1)).enumerate() {
         line.fill(0);
-        for &(k, w) in down.of(row) {
-            let span = k as usize * plane.width + first..k as usize * plane.width + last;
+        let (top, weights) = down.of(row);
+        for (k, &w) in (top..).zip(weights).filter(|(_, w)| **w > 0) {
+            let span = k * plane.width + first..k * plane.width + end;
             match &plane.samples {
                 Samples::U8(v) => {
                     line.iter_mut().zip(&v[span]).for_each(|(l, s)| *l += w * u16::from(*s));
@@ -98,10 +125,22 @@ fn scale_plane(plane: &Plane, depth: u8, area: [f32; 4], width: usize, height: u
                 }
             }
         }
-        for (col, cell) in out[row * width..(row + 1) * width].iter_mut().enumerate() {
-            let sum: u32 =
-                across.of(col).iter().map(|&(k, w)| u32::from(w) * u32::from(line[k as usize - first])).sum();
-            *cell = (sum >> 16) as u8;
+        match &short {
+            Some(short) => {
+                for (cell, (from, weights)) in cells.iter_mut().zip(short) {
+                    let run = &line[*from..*from + SHORT];
+                    let sum: u32 = (0..SHORT).map(|k| u32::from(weights[k]) * u32::from(run[k])).sum();
+                    *cell = (sum >> 16) as u8;
+                }
+            }
+            None => {
+                for (col, cell) in cells.iter_mut().enumerate() {
+                    let (from, weights) = across.of(col);
+                    let run = &line[from - first..][..weights.len()];
+                    let sum: u32 = weights.iter().zip(run).map(|(w, l)| u32::from(*w) * u32::from(*l)).sum();
+                    *cell = (sum >> 16) as u8;
+                }
+            }
         }
     }
 }
@@ -315,8 +354,9 @@ mod tests {
         for (from, span, len, out) in [(0.0, 1920.0, 1920, 640), (3.3, 17.7, 40, 31), (0.0, 9000.0, 9000, 32)] {
             let taps = Taps::new(from, span, len, out);
             for i in 0..out {
-                assert_eq!(taps.of(i).iter().map(|w| u32::from(w.1)).sum::<u32>(), 256);
-                assert!(taps.of(i).iter().all(|w| (w.0 as usize) < len));
+                let (from, weights) = taps.of(i);
+                assert_eq!(weights.iter().map(|w| u32::from(*w)).sum::<u32>(), 256);
+                assert!(from + weights.len() <= len);
             }
         }
     }
