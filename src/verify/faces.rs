@@ -8,7 +8,7 @@ use super::likeness::points_in_box;
 use crate::geom::{InFrame, Point, Rect};
 use crate::image::{Frame, RawFrame};
 use crate::plan::PlanSample;
-use crate::vision::{Detection, Detector, Look, suppress};
+use crate::vision::{Detection, Detector, LandmarkModel, Look, find_landmarks, suppress};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 
@@ -34,6 +34,9 @@ const BELIEVED: (usize, f32) = (3, 0.75);
 const SURE: f32 = 0.9;
 /// Score at which the second detector confirms, and the overlap it needs.
 const CONFIRM: (f32, f32) = (0.7, 0.35);
+/// Faces of this width up that score less than this must fit the landmark model too before one look is believed.
+const MESH_WIDTH: f32 = 60.0;
+const MESH_SCORE: f32 = 0.75;
 /// Smallest face, in pixels of height; below it nobody can be told by the face.
 pub(crate) const SMALLEST: f32 = 14.0;
 /// Most faces of one frame and most tracks of a film; beyond it the input is refused.
@@ -152,6 +155,8 @@ pub(crate) struct Finder<'a> {
     pub first: &'a mut dyn Detector,
     /// Second, of another family: confirms. May be missing.
     pub second: Option<&'a mut dyn Detector>,
+    /// Confirms large faces besides: both families take flags and hands for faces. May be missing.
+    pub landmarks: Option<&'a mut dyn LandmarkModel>,
     /// Frames from one look to the next, at least 1.
     pub stride: u64,
     /// Look at all scales every time.
@@ -350,7 +355,16 @@ impl State {
             let Some(face) = t.faces.last().copied() else { continue };
             t.second_opinions += 1;
             let Some(look) = Look::around(frame, &face.rect, 4.0, 640, CONFIRM.0) else { continue };
-            t.confirmed = second.detect(frame, &look)?.iter().any(|d| d.rect.iou(&face.rect) > CONFIRM.1);
+            let agreed = second.detect(frame, &look)?.iter().any(|d| d.rect.iou(&face.rect) > CONFIRM.1);
+            let large = face.rect.width() >= MESH_WIDTH && face.score < MESH_SCORE;
+            t.confirmed = agreed
+                && match finder.landmarks.as_deref_mut() {
+                    Some(model) if large => {
+                        let seen = Detection { points: face.points, ..Detection::from_box(face.rect, face.score) };
+                        find_landmarks(model, frame, &seen, None)?.is_some()
+                    }
+                    _ => true,
+                };
         }
         Ok(())
     }

@@ -162,6 +162,10 @@ pub fn search(
                 Some(second) => Some(second.as_mut()),
                 None => None,
             },
+            landmarks: match &mut networks.landmarks {
+                Some(landmarks) => Some(landmarks.as_mut()),
+                None => None,
+            },
             stride: options.stride.max(1),
             thorough: options.thorough,
         };
