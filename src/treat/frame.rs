@@ -186,6 +186,11 @@ impl Treater<'_> {
             rect = rect.union(&mesh);
         }
         let doubt = if work.sample.origin == Origin::Predicted { 0.6 } else { 0.0 };
+        if !work.confirmed {
+            // Averaging was not enough, or not asked for: the same place, whole.
+            let shape = Shape::face(&rect.grown(0.15, 0.2, 0.15, 0.15));
+            return Ok(redact::cover(frame, &shape, how, rect.width()));
+        }
         let shape = if how == Cover::Silhouette { Shape::bust(&rect) } else { Shape::head(&rect, doubt) };
         Ok(redact::cover(frame, &shape, how, rect.width()))
     }

@@ -315,7 +315,8 @@ impl Outcome {
                 let hit = people
                     .iter()
                     .filter(known)
-                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, false), p)))
+                    // A place that shows no face any more says nothing here: it was no sure face to begin with.
+                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, true), p)))
                     .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);

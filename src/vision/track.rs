@@ -14,6 +14,8 @@ const EMBEDDINGS: usize = 8;
 /// Growth of a predicted box per frame and side, and the most it grows.
 const DRIFT: f32 = 0.03;
 const MOST_DRIFT: f32 = 0.45;
+/// Score from which a detection's size is believed by itself.
+const SURE_SIZE: f32 = 0.6;
 /// Share of the speed that is left after each predicted frame.
 const DAMPING: f32 = 0.85;
 
@@ -52,6 +54,8 @@ pub(super) struct Track {
     pub presence: f32,
     /// The other detector family agreed.
     pub agreed: bool,
+    /// Size of the face where it was last seen surely, or else best, and that score.
+    anchor: (f32, f32),
     /// Frames seen by landmarks alone since the last detection.
     pub undetected: u32,
     /// Confirmations tried.
@@ -77,6 +81,7 @@ impl Track {
             detected: 0,
             presence: 0.0,
             agreed: false,
+            anchor: (0.0, 0.0),
             undetected: 0,
             tried: 0,
             embeddings: Vec::new(),
@@ -94,6 +99,9 @@ impl Track {
             self.score_sum += d.score;
             self.detected += 1;
             self.undetected = 0;
+            if d.score >= SURE_SIZE || d.score >= self.anchor.1 {
+                self.anchor = (d.rect.size(), d.score);
+            }
         } else {
             self.undetected += 1;
         }
@@ -163,6 +171,13 @@ impl Track {
             let s = predicted(&rect, k, k - from, self.velocity);
             self.keep(s);
         }
+    }
+
+    /// Whether a detection has a size that this face can have. A weak one may be anything near the face: it must not
+    /// make the box grow or shrink step by step without end.
+    pub fn fits(&self, d: &Detection) -> bool {
+        let (last, best) = (d.rect.size() / self.last.rect.size().max(1.0), d.rect.size() / self.anchor.0.max(1.0));
+        d.score >= SURE_SIZE || (0.7..1.43).contains(&last) && (0.55..1.8).contains(&best)
     }
 
     /// Where the face is likely in frame `index` (not before the last sight).

@@ -154,7 +154,7 @@ impl Tracker {
             let expected = track.expected(now);
             for (d, detection) in seen.detections.iter().enumerate() {
                 let fit = affinity(track, &expected, detection, now);
-                if fit > 0.0 {
+                if fit > 0.0 && track.fits(detection) {
                     pairs.push((fit, t, d));
                 }
             }
@@ -494,6 +494,7 @@ fn search_one(networks: &mut Networks, frame: &RawFrame, track: &Track, settings
         found.retain(|d| {
             near(d) > NEAR
                 && d.rect.height() >= settings.min_face
+                && track.fits(d)
                 && follows(track, &frame.frame, &d.rect, frame.index.0)
         });
         if !found.is_empty() {
