@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod redact;
 pub mod report;
+pub mod sandbox;
 pub mod swap;
 pub mod treat;
 pub mod units;

@@ -129,6 +129,9 @@ fn disguise(a: &args::Archive, input: &Path, output: &Path, cancel: &Cancel) -> 
     for dir in &a.machine.models {
         command.arg("--models").arg(dir);
     }
+    if a.machine.no_sandbox {
+        command.arg("--no-sandbox");
+    }
     if let Some(threads) = a.machine.threads {
         command.arg("--threads").arg(threads.to_string());
     }

@@ -100,6 +100,9 @@ pub struct Machine {
     /// Print one JSON event per line instead of progress
     #[arg(long)]
     pub json: bool,
+    /// Decode without the sandbox (Landlock and seccomp); told by the report
+    #[arg(long)]
+    pub no_sandbox: bool,
 }
 
 /// Options about what is written.
@@ -238,6 +241,9 @@ pub struct Verify {
     /// The cast, so that those who stay visible are known
     #[arg(long, value_name = "CAST", requires = "plan")]
     pub cast: Option<PathBuf>,
+    /// Folder with further doubles that the cast names (may be given several times)
+    #[arg(long, value_name = "DIR")]
+    pub doubles: Vec<PathBuf>,
     /// Folder for report.html and report.json
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! `bench`: what each stage costs on a clip, per device.
 
 use super::args;
-use super::context::{Context, library};
+use super::context::{Context, confine, library};
 use super::progress::out;
 use crate::image::RawFrame;
 use crate::media::{DecodeOptions, Limits, VideoReader};
@@ -44,6 +44,7 @@ pub(super) fn run(a: args::Bench) -> Result<()> {
         None => shipped_sample()?,
     };
     crate::pipeline::check_input(&clip)?;
+    confine(&a.machine, |access| access.read(&clip))?;
     let context = Context::new(&a.machine)?;
     let mut table = Table(vec![]);
     measure(&a, &clip, &context, &mut table)?;

@@ -1,10 +1,11 @@
 //! What every command about films needs: networks, runtime, signals, threads.
 
 use super::args::{DeviceArg, Machine, PresetArg, RecallArg};
-use super::progress::Teller;
+use super::progress::{Teller, err, out};
 use crate::infer::{Device, ModelSet, Runtime};
 use crate::media::Preset;
 use crate::pipeline::Cancel;
+use crate::sandbox::{self, Access};
 use crate::swap::DoubleLibrary;
 use crate::vision::Recall;
 use crate::{Error, Result};
@@ -31,6 +32,35 @@ impl Context {
         let runtime = Runtime::load(None, device(machine.device))?;
         Ok(Context { models, runtime, teller: Teller::new(machine.json), cancel: signals()?, threads })
     }
+}
+
+/// Takes the right to every file away that the networks, the runtime and `more` do not need. To be called before any
+/// thread is made and any film opened.
+pub(super) fn confine(machine: &Machine, more: impl FnOnce(&mut Access)) -> Result<()> {
+    let mut access = Access::default();
+    for dir in ModelSet::search_path(&machine.models) {
+        access.read(&dir);
+    }
+    for library in Runtime::library_path().into_iter().flat_map(|p| [p.canonicalize().ok(), Some(p)]).flatten() {
+        access.read(library.parent().unwrap_or(&library));
+    }
+    if machine.device == DeviceArg::Cuda {
+        access.gpu();
+    }
+    more(&mut access);
+    sandbox::confine(&access)?;
+    let state = sandbox::state();
+    if machine.json {
+        out(&serde_json::json!({"event": "sandbox", "state": state.text()}).to_string());
+    } else if state.is_weak() {
+        err(&format!("note: sandbox: {}", state.text()));
+    }
+    Ok(())
+}
+
+/// The folder that a report goes to, made beforehand so that no right to its parent is needed.
+pub(super) fn make_report_dir(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the folder for the report", dir, e))
 }
 
 /// Sets the size of the thread pool once; returns the number of threads for decoders and encoders.

@@ -1,14 +1,17 @@
 //! `doctor`: is everything here that a disguise needs?
 
 use super::args;
-use super::context::{device, library};
+use super::context::{confine, device, library};
 use super::progress::{err, out};
 use crate::infer::{ModelSet, Runtime};
 use crate::media::Limits;
+use crate::sandbox::{self, State};
 use crate::{Error, Result};
 
 /// `understudy doctor`
 pub(super) fn run(a: args::Doctor) -> Result<()> {
+    // Everything below is tried in the sandbox that films are decoded in.
+    confine(&a.machine, |_| {})?;
     crate::media::init();
     let mut wrong: Option<Error> = None;
     let mut say = |name: &str, result: Result<String>| match result {
@@ -39,17 +42,32 @@ pub(super) fn run(a: args::Doctor) -> Result<()> {
         Err(e) => say("networks", Err(e)),
     }
     say("doubles", library(&[]).map(|l| format!("{} shipped", l.cards().count())));
-    let l = Limits::default();
+    let (l, p) = (Limits::default(), crate::plan::PlanLimits::default());
     let text = format!(
-        "{} x {} pixels, {:.0} h, {} streams",
+        "{} x {} pixels, {} frames, {:.0} h, {} streams, {} faces in a frame, plans of {} MiB",
         l.max_width,
         l.max_height,
+        l.max_frames,
         l.max_duration_secs / 3600.0,
-        l.max_streams
+        l.max_streams,
+        p.faces,
+        p.bytes >> 20
     );
     say("limits", Ok(text));
-    say("sandbox", Ok("none in this version: treat hostile files in a container".into()));
+    say("sandbox", sandbox_text());
     wrong.map_or(Ok(()), Err)
+}
+
+/// What the sandbox is, and whether it holds: what it forbids is tried.
+fn sandbox_text() -> Result<String> {
+    let state = sandbox::state();
+    let open = sandbox::escapes();
+    match &state {
+        State::Confined(_) if open.is_empty() => Ok(format!("{}; tried, and all were refused", state.text())),
+        State::NoLandlock if open == ["a foreign file"] => Ok(state.text()),
+        State::Off => Ok(state.text()),
+        _ => Err(Error::Unsupported(format!("{} does not hold: {} was not refused", state.text(), open.join(", ")))),
+    }
 }
 
 fn describe(runtime: &Runtime) -> String {

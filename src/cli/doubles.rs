@@ -1,7 +1,7 @@
 //! `double list|show|new|check`.
 
 use super::args;
-use super::context::{Context, library};
+use super::context::{Context, confine, library};
 use super::progress::out;
 use crate::image::Frame;
 use crate::plan::{PlanLimits, read_plan};
@@ -17,9 +17,15 @@ pub(super) fn run(a: args::Double) -> Result<()> {
         args::Double::List { doubles } => list(&doubles),
         args::Double::Show { name, output, doubles } => show(&name, &output, &doubles),
         args::Double::New { name, consent, output, photos, machine } => {
+            confine(&machine, |access| {
+                photos.iter().chain([&consent]).for_each(|p| access.read(p));
+                access.write_beside(&output);
+                access.write_in(&output);
+            })?;
             new(&name, &consent, &output, &photos, &Context::new(&machine)?)
         }
         args::Double::Check { plan, name, doubles, machine } => {
+            confine(&machine, |access| doubles.iter().chain([&plan]).for_each(|p| access.read(p)))?;
             check(&plan, name.as_deref(), &doubles, &Context::new(&machine)?)
         }
     }

@@ -1,7 +1,7 @@
 //! `disguise`, `analyse`, `render`, `verify`.
 
 use super::args;
-use super::context::{Context, library, preset, recall, report_dir};
+use super::context::{Context, confine, library, make_report_dir, preset, recall, report_dir};
 use super::progress::out;
 use crate::media::{EncoderOverrides, Limits};
 use crate::pipeline::{self, DisguiseJob, Progress, Published};
@@ -58,9 +58,32 @@ fn check_early(input: &Path, output: &args::Output) -> Result<()> {
     read_cast(output.cast.as_ref()).map(|_| ())
 }
 
+/// What the sandbox must leave to a job: the film, the cast with its pictures, doubles, and where things are written.
+fn confine_job(machine: &args::Machine, input: &Path, output: &args::Output, plan: Option<&Path>) -> Result<()> {
+    let cast = read_cast(output.cast.as_ref())?;
+    if let Some(dir) = &output.report {
+        make_report_dir(dir)?;
+    }
+    confine(machine, |access| {
+        access.read(input);
+        access.write_beside(&output.output);
+        output.doubles.iter().chain(&output.cast).for_each(|p| access.read(p));
+        pictures_of(&cast).iter().for_each(|p| access.read(p));
+        output.report.iter().for_each(|p| access.write_in(p));
+        output.matte.as_deref().into_iter().chain(plan).for_each(|p| access.write_beside(p));
+    })
+}
+
+/// Folders of the reference pictures that a cast names.
+fn pictures_of(cast: &Cast) -> Vec<PathBuf> {
+    let patterns = cast.people.iter().flat_map(|p| &p.refs).map(|r| cast.folder.join(r.get_ref()));
+    patterns.filter_map(|p| p.parent().map(Path::to_owned)).collect()
+}
+
 /// `understudy disguise`
 pub(super) fn disguise(a: args::Disguise) -> Result<()> {
     check_early(&a.input, &a.output)?;
+    confine_job(&a.machine, &a.input, &a.output, a.plan.as_deref())?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
     let context = Context::new(&a.machine)?;
@@ -80,10 +103,11 @@ pub(super) fn disguise(a: args::Disguise) -> Result<()> {
 pub(super) fn analyse(a: args::Analyse) -> Result<()> {
     pipeline::check_input(&a.input)?;
     pipeline::check_output(&a.input, &a.output, a.force)?;
+    let output = args::Output::for_plan(&a.output);
+    confine_job(&a.machine, &a.input, &output, None)?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
     let context = Context::new(&a.machine)?;
-    let output = args::Output::for_plan(&a.output);
     with_job(&a.input, &output, a.recall, a.salvage, &context, |job| {
         let plan = job.analyse(&context.teller, &context.cancel)?;
         write_plan(&a.output, &plan)?;
@@ -97,6 +121,7 @@ pub(super) fn render(a: args::Render) -> Result<()> {
     let plan = read_plan(&a.plan, PlanLimits::default())?;
     let input = a.input.clone().unwrap_or_else(|| PathBuf::from(&plan.source_path));
     check_early(&input, &a.output)?;
+    confine_job(&a.machine, &input, &a.output, None)?;
     if fingerprint(&input)? != plan.source {
         return Err(Error::Plan(format!(
             "the film is not the one that was analysed: analyse it again, or name the right one with --input: {}",
@@ -119,29 +144,42 @@ pub(super) fn verify(a: args::Verify) -> Result<()> {
     pipeline::check_input(&a.output)?;
     let plan = a.plan.as_ref().map(|p| read_plan(p, PlanLimits::default())).transpose()?;
     let cast = read_cast(a.cast.as_ref())?;
+    let dir = report_dir(&a.output, a.report.as_ref());
+    make_report_dir(&dir)?;
+    confine(&a.machine, |access| {
+        access.read(&a.original);
+        access.read(&a.output);
+        access.write_in(&dir);
+        a.doubles.iter().chain(&pictures_of(&cast)).for_each(|p| access.read(p));
+    })?;
     let context = Context::new(&a.machine)?;
     let limits = Limits::default();
     let probe = crate::media::probe(&a.original, &limits)?;
-    let doubles = library(&[])?;
+    let doubles = library(&a.doubles)?;
     let casting = match &plan {
         Some(plan) => {
             let mesh = crate::swap::Mesh::embedded()?;
             let choices = pipeline::double_choices(&doubles, &mesh, &context.models, &context.runtime, plan)?;
-            Some(crate::plan::Casting::resolve(plan, &cast, &choices, &[])?)
+            context.cancel.check()?;
+            let matched = pipeline::match_refs(&cast, plan, &context.models, &context.runtime)?;
+            Some(crate::plan::Casting::resolve(plan, &cast, &choices, &matched)?)
         }
         None => None,
     };
-    let keep = pipeline::kept_times(&pipeline::stream_policies(&cast, &probe)?);
+    // What the cast says of voices must make sense for this film, as for a render.
+    pipeline::stream_policies(&cast, &probe)?;
     let mut input = VerifyInput::new(&a.original, &a.output, &context.models, &context.runtime);
-    (input.plan, input.casting, input.voice_keep) = (plan.as_ref(), casting.as_ref(), &keep);
+    (input.plan, input.casting, input.cast) = (plan.as_ref(), casting.as_ref(), Some(&cast));
     let options = match a.recall {
         args::RecallArg::Max => VerifyOptions::max(),
         _ => VerifyOptions::default(),
     };
     context.teller.begin("verifying", None);
-    let verified = crate::verify::verify(&input, &options, &|done, total| context.teller.step_of(done, total))?;
+    let verified = crate::verify::verify(&input, &options, &|done, total| {
+        context.teller.step_of(done, total);
+        context.cancel.check()
+    })?;
     context.teller.end();
-    let dir = report_dir(&a.output, a.report.as_ref());
     crate::report::write(&dir, &verified.report, &verified.pictures, a.redacted)?;
     let page = dir.join("report.html");
     for f in &verified.report.failures {

@@ -11,12 +11,15 @@ mod models;
 mod progress;
 mod shred;
 
+use crate::Result;
+use crate::sandbox::{self, Programs};
 pub use args::Cli;
 use args::Command;
 
 /// Runs a command and returns the process exit code. Errors go to standard error in one line.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
+    crate::infer::forbid_telemetry();
     quiet_panics();
     let filter = tracing_subscriber::EnvFilter::try_from_env("UNDERSTUDY_LOG")
         .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("warn"));
@@ -24,8 +27,8 @@ pub fn run(cli: Cli) -> u8 {
     if subscriber.try_init().is_err() {
         progress::err("the log was set up already");
     }
-    let json = json_of(&cli.command);
-    let result = match cli.command {
+    let json = machine_of(&cli.command).is_some_and(|m| m.json);
+    let result = harden(&cli.command).and_then(|()| match cli.command {
         Command::Disguise(a) => film::disguise(a),
         Command::Analyse(a) => film::analyse(a),
         Command::Render(a) => film::render(a),
@@ -36,7 +39,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Bench(a) => bench::run(a),
         Command::Doctor(a) => doctor::run(a),
         Command::Shred(a) => shred::run(a),
-    };
+    });
     match result {
         Ok(()) => 0,
         Err(e) => {
@@ -51,16 +54,29 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
-fn json_of(command: &Command) -> bool {
+/// Takes from this process what no command needs, before anything is read.
+fn harden(command: &Command) -> Result<()> {
+    if machine_of(command).is_some_and(|m| m.no_sandbox) {
+        sandbox::switch_off();
+        return Ok(());
+    }
+    // An archive starts one process per film, and each of these hardens itself.
+    let jobs = matches!(command, Command::Archive(_));
+    sandbox::harden(if jobs { Programs::Jobs } else { Programs::Never })
+}
+
+fn machine_of(command: &Command) -> Option<&args::Machine> {
     match command {
-        Command::Disguise(a) => a.machine.json,
-        Command::Analyse(a) => a.machine.json,
-        Command::Render(a) => a.machine.json,
-        Command::Verify(a) => a.machine.json,
-        Command::Archive(a) => a.machine.json,
-        Command::Bench(a) => a.machine.json,
-        Command::Doctor(a) => a.machine.json,
-        Command::Double(_) | Command::Models(_) | Command::Shred(_) => false,
+        Command::Disguise(a) => Some(&a.machine),
+        Command::Analyse(a) => Some(&a.machine),
+        Command::Render(a) => Some(&a.machine),
+        Command::Verify(a) => Some(&a.machine),
+        Command::Archive(a) => Some(&a.machine),
+        Command::Bench(a) => Some(&a.machine),
+        Command::Doctor(a) => Some(&a.machine),
+        Command::Double(args::Double::New { machine, .. } | args::Double::Check { machine, .. }) => Some(machine),
+        Command::Models(args::Models::List { machine } | args::Models::Verify { machine }) => Some(machine),
+        Command::Double(_) | Command::Models(_) | Command::Shred(_) => None,
     }
 }
 

@@ -19,5 +19,5 @@ mod session;
 pub use catalogue::{Catalogue, ModelEntry, Role};
 pub use models::{InstalledModel, ModelSet, ModelSource, data_dir};
 pub use pack::{AddedPack, add_pack, verify_pack};
-pub use runtime::{Device, Runtime};
+pub use runtime::{Device, Runtime, forbid_telemetry};
 pub use session::{Net, Tensor};

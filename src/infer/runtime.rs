@@ -89,7 +89,34 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// The library that [`Runtime::load`] would take if none is named, if there is one.
+    #[must_use]
+    pub fn library_path() -> Option<PathBuf> {
+        std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).or_else(installed)
+    }
+}
+
+/// Names of the variable that switches off the telemetry of ONNX Runtime: since 1.29 its official Linux libraries keep an
+/// identifier of the machine in the user's cache and send events to their maker, from the moment the environment is made,
+/// so before any call could forbid it. The name changed between versions.
+const NO_TELEMETRY: [&str; 2] = ["ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"];
+
+/// Switches off the telemetry of ONNX Runtime. To be called first in a program, while it has one thread;
+/// [`Runtime::load`] calls it too.
+#[expect(unsafe_code, reason = "there is no other way to reach the library before it begins")]
+pub fn forbid_telemetry() {
+    for name in NO_TELEMETRY {
+        if std::env::var_os(name).is_none_or(|v| v != "1") {
+            // SAFETY: the command calls this before it makes a thread. Elsewhere it is called once, under the lock of
+            // `ENVIRONMENT` and that of the standard library; what is changed is read by ONNX Runtime alone.
+            unsafe { std::env::set_var(name, "1") };
+        }
+    }
+}
+
 fn load_library(dylib: Option<&Path>) -> Result<(PathBuf, Environment)> {
+    forbid_telemetry();
     let explicit = dylib.map(Path::to_path_buf).or_else(|| std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from));
     let library = match explicit {
         Some(path) if path.is_file() => path,

@@ -31,9 +31,9 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, limits: &Limits) -> Result<Opened> {
     super::init();
     check_file(path)?;
-    let mut input = Input::open(path, DEMUXERS, limits.max_streams).map_err(|e| refuse(path, e))?;
+    let mut input = Input::open(path, DEMUXERS, limits.max_streams).map_err(|e| refuse(path, e, limits))?;
     check_sizes(&input.streams(), limits)?;
-    input.analyse(limits.max_pixels).map_err(|e| refuse(path, e))?;
+    input.analyse(limits.max_pixels).map_err(|e| refuse(path, e, limits))?;
     let streams = input.streams();
     if streams.len() > limits.max_streams {
         return Err(Error::Limit(format!(
@@ -74,7 +74,15 @@ fn check_file(path: &Path) -> Result<()> {
     Err(Error::Input(format!("{fault}: {}", path.display())))
 }
 
-fn refuse(path: &Path, e: AvError) -> Error {
+fn refuse(path: &Path, e: AvError, limits: &Limits) -> Error {
+    // The library answers so to a stream too many, and to a table larger than any single allocation may be.
+    if e == AvError::NO_MEMORY {
+        return Error::Limit(format!(
+            "the film has more than the limit of {} streams, or tables of absurd size; remove the surplus streams first: {}",
+            limits.max_streams,
+            path.display()
+        ));
+    }
     let why = if intact::lacks_index(path) {
         "the file ends before its index (the recording or the copy was cut off); copy it again or repair it first"
             .into()

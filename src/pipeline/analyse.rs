@@ -160,7 +160,9 @@ impl Collected {
                     so_far.push(sample)?;
                 }
                 if self.tracks.len() > max_tracks {
-                    return Err(Error::Limit(format!("more than {max_tracks} faces were found")));
+                    return Err(Error::Limit(format!(
+                        "more than the limit of {max_tracks} faces were found; cut the film into parts first"
+                    )));
                 }
             }
             VisionEvent::TrackEnd { summary, .. } => self.summaries.push(summary),

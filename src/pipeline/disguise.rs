@@ -195,11 +195,12 @@ pub fn render_and_verify(
     cancel: &Cancel,
 ) -> Result<Published> {
     let mesh = Mesh::embedded()?;
-    let matched = match_refs(job, plan)?;
+    let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
     let searched =
         verify::search(job.input, plan.salvaged, &VerifyOptions::default(), job.models, job.runtime, &|n| {
-            progress.step(n)
+            progress.step(n);
+            cancel.check()
         })?;
     progress.end();
     cancel.check()?;
@@ -284,7 +285,10 @@ fn recast(
             person.identity.as_ref().is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
         let partly = report.failures.iter().any(|f| f.kind == "face.partly") && person.partly_untouched > 0;
         let seen = person.untouched > 0 || partly;
-        if !(known || seen) || fixed.contains(person.alias.as_str()) {
+        // Nobody may be made to look like somebody else in the film.
+        let words = format!("the disguise of {} looks like ", person.alias);
+        let alike = report.failures.iter().any(|f| f.kind == "face.other_person" && f.detail.starts_with(&words));
+        if !(known || seen || alike) || fixed.contains(person.alias.as_str()) {
             continue;
         }
         for track in &person.tracks {
@@ -346,13 +350,14 @@ fn attempt_once(
     };
     let summary = render(&render_job, progress, cancel)?;
     cancel.check()?;
-    let policies = super::stream_policies(job.cast, probe)?;
-    let keep = super::sound::kept_times(&policies);
     let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);
     (input.plan, input.casting) = (Some(plan), Some(casting));
-    (input.voice_keep, input.findings, input.searched) = (&keep, &summary.findings, Some(searched));
+    (input.cast, input.findings, input.searched) = (Some(job.cast), &summary.findings, Some(searched));
     progress.begin("verifying", None);
-    let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| progress.step_of(done, total))?;
+    let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| {
+        progress.step_of(done, total);
+        cancel.check()
+    })?;
     progress.end();
     cancel.check()?;
     crate::report::write(&job.report, &verified.report, &verified.pictures, job.redacted)?;
@@ -456,21 +461,24 @@ fn random_seed() -> Result<u64> {
 ///
 /// Everybody within the usual margin of a picture belongs to the entry; for `keep` a wide margin is asked for, and
 /// when it is not met nobody is kept.
-fn match_refs(job: &DisguiseJob, plan: &Plan) -> Result<Vec<Vec<u32>>> {
-    if job.cast.people.iter().all(|p| p.refs.is_empty()) {
+///
+/// # Errors
+/// `Plan` for a pattern without pictures, `Model` if the recogniser fails.
+pub fn match_refs(cast: &Cast, plan: &Plan, models: &ModelSet, runtime: &Runtime) -> Result<Vec<Vec<u32>>> {
+    if cast.people.iter().all(|p| p.refs.is_empty()) {
         return Ok(vec![]);
     }
-    let mut embedder = Embedder::new(job.models, job.runtime)?;
+    let mut embedder = Embedder::new(models, runtime)?;
     let mut matched = Vec::new();
-    for entry in &job.cast.people {
+    for entry in &cast.people {
         let keep = entry.face.as_ref().is_some_and(|f| *f.get_ref() == crate::plan::FaceChoice::Keep);
         let margin = if keep { Embedder::WIDE_MARGIN } else { Embedder::MARGIN };
         let mut people = Vec::new();
         for pattern in &entry.refs {
-            let files = expand(&job.cast.folder, pattern.get_ref())?;
+            let files = expand(&cast.folder, pattern.get_ref())?;
             if files.is_empty() {
                 let message = format!("no picture matches refs \"{}\"", pattern.get_ref());
-                return Err(job.cast.error_at(pattern.span().start, &message));
+                return Err(cast.error_at(pattern.span().start, &message));
             }
             for file in files {
                 let Some(e) = embedder.embed_picture(&file)? else { continue };

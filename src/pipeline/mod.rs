@@ -16,12 +16,12 @@ mod sound;
 
 pub use analyse::{AnalyseJob, analyse};
 pub use disguise::{
-    DisguiseJob, Published, check_input, check_output, disguise, double_choices, models_used, render_and_verify,
-    residual,
+    DisguiseJob, Published, check_input, check_output, disguise, double_choices, match_refs, models_used,
+    render_and_verify, residual,
 };
 pub use progress::{Cancel, Progress, Silent};
 pub use render::{RenderJob, RenderSummary, render};
-pub use sound::{kept_times, stream_policies};
+pub use sound::stream_policies;
 
 use crate::{Error, Result};
 

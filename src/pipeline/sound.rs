@@ -33,20 +33,34 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
         let at = person.alias.span().start;
         let times: Vec<(f64, f64)> =
             voice.times.iter().filter_map(|(a, b)| Some((parse_timecode(a)?, parse_timecode(b)?))).collect();
+        if let Some(n) = voice.stream.filter(|n| *n > streams.len()) {
+            return Err(cast.error_at(at, &format!("there is no sound stream {n}: the film has {}", streams.len())));
+        }
+        let meant = |k: usize| voice.stream.is_none_or(|n| n == k + 1);
         if let Some(channel) = voice.channel {
-            if !streams.iter().any(|s| channel <= s.format.channels) {
+            let has = |(k, s): &(usize, &AudioInfo)| meant(*k) && channel <= s.format.channels;
+            let those = streams.iter().enumerate().filter(has).count();
+            if those == 0 {
                 return Err(cast.error_at(at, &format!("no sound stream has a channel {channel}")));
             }
-            for (policy, stream) in policies.iter_mut().zip(streams) {
-                if channel <= stream.format.channels {
+            // Two recorders have a first channel each: what is protected is protected in both, what is kept must be named.
+            if those > 1 && style == VoiceStyle::Keep {
+                let message =
+                    format!("{those} sound streams have a channel {channel}: name the one to keep with `stream`");
+                return Err(cast.error_at(at, &message));
+            }
+            for (k, (policy, stream)) in policies.iter_mut().zip(streams).enumerate() {
+                if meant(k) && channel <= stream.format.channels {
                     policy.channels.push((channel - 1, style));
                 }
             }
         } else if !times.is_empty() {
-            for (policy, stream) in policies.iter_mut().zip(streams) {
+            for (k, (policy, stream)) in policies.iter_mut().zip(streams).enumerate() {
                 // Times in a cast count from the first picture; samples count from the stream's own start.
                 let offset = begin - stream.start_secs;
-                policy.ranges.extend(times.iter().map(|(a, b)| (a + offset, b + offset, style)));
+                if meant(k) {
+                    policy.ranges.extend(times.iter().map(|(a, b)| (a + offset, b + offset, style)));
+                }
             }
         } else if style == VoiceStyle::Keep {
             return Err(cast.error_at(at, "voice \"keep\" needs `channel` or `times`: who else speaks is not known"));
@@ -59,19 +73,6 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
     // Earlier ranges win, so kept ones come last: where a protected person may speak too, nothing is kept.
     policies.iter_mut().for_each(|p| p.ranges.sort_by_key(|r| r.2 == VoiceStyle::Keep));
     Ok(policies)
-}
-
-/// Times (seconds from a stream's first sample) in which a recorded voice may be heard, over all streams.
-#[must_use]
-pub fn kept_times(policies: &[StreamPolicy]) -> Vec<(f64, f64)> {
-    let mut times = Vec::new();
-    for p in policies {
-        if p.default == VoiceStyle::Keep || p.channels.iter().any(|(_, s)| *s == VoiceStyle::Keep) {
-            times.push((0.0, f64::INFINITY));
-        }
-        times.extend(p.ranges.iter().filter(|r| r.2 == VoiceStyle::Keep).map(|r| (r.0, r.1)));
-    }
-    times
 }
 
 /// First pass: statistics of the speech of each stream, held in memory only.
@@ -198,4 +199,93 @@ pub(super) fn check_formats(streams: &[AudioInfo]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ColorDesc, ColorModel, PixelLayout};
+    use crate::units::{TimeBase, Timestamp};
+    use VoiceStyle::{Keep, Pseudo};
+
+    /// A film with sound streams of so many channels; the picture begins half a second in, the sound at once.
+    fn probe(channels: &[usize]) -> Probe {
+        let video = crate::media::VideoInfo {
+            stream_index: 0,
+            codec: "h264".into(),
+            profile: 0,
+            width: 64,
+            height: 48,
+            layout: PixelLayout { model: ColorModel::Yuv, depth: 8, log2_chroma_w: 1, log2_chroma_h: 1 },
+            color: ColorDesc::default(),
+            time_base: TimeBase::new(1, 1000).unwrap(),
+            start: Timestamp(500),
+            frame_rate: (25, 1),
+            avg_frame_rate: 25.0,
+            base_frame_rate: (25, 1),
+            sample_aspect: (1, 1),
+            rotation_degrees: 0,
+            mirrored: false,
+            interlaced: false,
+            top_field_first: false,
+            bit_rate: 0,
+            frame_count_hint: None,
+            hdr: crate::media::HdrInfo::default(),
+        };
+        let stream = |(i, n): (usize, &usize)| AudioInfo {
+            stream_index: i + 1,
+            codec: "aac".into(),
+            format: AudioFormat { rate_hz: 1000, channels: *n, layout_mask: 0 },
+            start_secs: 0.0,
+            bit_rate: 0,
+            bits: 0,
+            float: false,
+        };
+        Probe {
+            container: "mov".into(),
+            duration_secs: Some(60.0),
+            video,
+            audio: channels.iter().enumerate().map(stream).collect(),
+            dropped: vec![],
+            has_chapters: false,
+            metadata_values: vec![],
+        }
+    }
+
+    fn person(alias: &str, voice: &str) -> String {
+        format!("[[person]]\nalias = \"{alias}\"\nvoice = {{ {voice} }}\n")
+    }
+
+    fn policies(text: &str, channels: &[usize]) -> Result<Vec<StreamPolicy>> {
+        stream_policies(&Cast::parse(text, "cast").unwrap(), &probe(channels))
+    }
+
+    #[test]
+    fn where_a_protected_person_may_speak_nothing_is_kept_whatever_the_order() {
+        let kept = person("A", "style = \"keep\", times = [[\"00:00:01\", \"00:00:09\"]]");
+        let hidden = person("B", "times = [[\"00:00:03\", \"00:00:04\"]]");
+        for text in [format!("{kept}{hidden}"), format!("{hidden}{kept}")] {
+            let all = policies(&text, &[2]).unwrap();
+            let timeline = crate::voice::Timeline::new(&all[0], 2, 1000).unwrap();
+            for channel in 0..2 {
+                // Half a second later than the cast says: the picture begins there.
+                let styles = [1499, 1500, 3499, 3500, 4499, 4500, 9499, 9500].map(|s| timeline.style(channel, s));
+                assert_eq!(styles, [Pseudo, Keep, Keep, Pseudo, Pseudo, Keep, Keep, Pseudo], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kept_channel_is_one_channel_of_one_stream() {
+        let keep = |more: &str| person("A", &format!("style = \"keep\", channel = 1{more}"));
+        let error = policies(&keep(""), &[1, 1]).unwrap_err();
+        assert!(error.to_string().contains("`stream`") && error.exit_code() == 4, "{error}");
+        let two = policies(&keep(", stream = 2"), &[1, 1]).unwrap();
+        assert_eq!((two[0].channels.len(), &two[1].channels[..]), (0, &[(0, Keep)][..]));
+        assert_eq!(policies(&keep(""), &[2]).unwrap()[0].channels, [(0, Keep)]);
+        assert!(policies(&keep(", stream = 3"), &[1, 1]).unwrap_err().to_string().contains("no sound stream 3"));
+        // What is protected is protected in all of them.
+        let whisper = policies(&person("A", "style = \"whisper\", channel = 1"), &[1, 1]).unwrap();
+        assert!(whisper.iter().all(|p| p.channels.len() == 1));
+    }
 }

@@ -9,6 +9,8 @@ use toml::Spanned;
 
 /// Most bytes of a cast file.
 const MOST_BYTES: u64 = 4 << 20;
+/// Most people, regions, and (over all people together) time ranges of voices and patterns of pictures.
+const MOST: [(&str, usize); 4] = [("people", 1000), ("regions", 500), ("voice `times`", 20_000), ("`refs`", 2000)];
 
 /// What to do with a face.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,9 @@ pub struct VoiceChoice {
     /// Audio channel (from 1) that carries this person alone.
     #[serde(default)]
     pub channel: Option<usize>,
+    /// Sound stream (from 1) that is meant, in films with several. Default: all of them.
+    #[serde(default)]
+    pub stream: Option<usize>,
     /// Times in which this person speaks, as pairs of timecodes.
     #[serde(default)]
     pub times: Vec<(String, String)>,
@@ -178,7 +183,10 @@ impl Cast {
     pub fn read(path: &Path) -> Result<Self> {
         let io = |e| Error::Plan(format!("cannot read the cast ({e}): {}", path.display()));
         if std::fs::metadata(path).map_err(io)?.len() > MOST_BYTES {
-            return Err(Error::Limit(format!("a cast file may have at most {MOST_BYTES} bytes: {}", path.display())));
+            return Err(Error::Plan(format!(
+                "the cast is larger than the limit of {MOST_BYTES} bytes; is this the right file? {}",
+                path.display()
+            )));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
         let name = path.file_name().map_or_else(|| "cast".into(), |n| n.to_string_lossy().into_owned());
@@ -240,7 +248,22 @@ impl Cast {
         Ok(Some(choice))
     }
 
+    /// Refuses more entries than anybody writes by hand, before work is done for each.
+    fn check_size(&self) -> Result<()> {
+        let voices = self.people.iter().filter_map(|p| p.voice.as_ref());
+        let ranges = voices.map(|v| v.times.len()).sum();
+        let refs = self.people.iter().map(|p| p.refs.len()).sum();
+        for ((what, most), have) in MOST.into_iter().zip([self.people.len(), self.regions.len(), ranges, refs]) {
+            if have > most {
+                let message = format!("{have} {what}, more than the limit of {most}; split the film or the cast");
+                return Err(Error::Plan(format!("{}: {message}", self.name)));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
+        self.check_size()?;
         let mut seen = std::collections::BTreeSet::new();
         for p in &self.people {
             let at = p.alias.span().start;
@@ -279,6 +302,12 @@ impl Cast {
         }
         if voice.channel == Some(0) {
             return Err(self.error_at(at, "voice `channel` counts from 1"));
+        }
+        if voice.stream == Some(0) {
+            return Err(self.error_at(at, "voice `stream` counts from 1"));
+        }
+        if voice.stream.is_some() && voice.channel.is_none() && voice.times.is_empty() {
+            return Err(self.error_at(at, "voice `stream` needs `channel` or `times` beside it"));
         }
         for (a, b) in &voice.times {
             match (parse_timecode(a), parse_timecode(b)) {
@@ -386,7 +415,7 @@ fn voice_or_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vo
             f.write_str("a word or a table such as { style = \"pseudo\", channel = 1 }")
         }
         fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
-            Ok(Some(VoiceChoice { style: word.to_owned(), channel: None, times: vec![] }))
+            Ok(Some(VoiceChoice { style: word.to_owned(), channel: None, stream: None, times: vec![] }))
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
             VoiceChoice::deserialize(de::value::MapAccessDeserializer::new(map)).map(Some)
@@ -432,6 +461,32 @@ to = "00:14:20"
         let face = cast.people[0].face.as_ref().unwrap().get_ref();
         assert_eq!(face, &FaceChoice::Swap { double: Some("d07".into()), halo: Some(0.35) });
         assert_eq!(cast.people[1].voice.as_ref().unwrap().style, "keep");
+    }
+
+    #[test]
+    fn absurdly_large_casts_are_refused_in_one_line() {
+        let person = |i: usize, more: &str| format!("[[person]]\nalias = \"P{i}\"\n{more}\n");
+        let many = |n: usize, f: &dyn Fn(usize) -> String| (0..n).map(f).collect::<String>();
+        let region = |_: usize| "[[region]]\neffect = \"solid\"\nbox = [0.0, 0.0, 1.0, 1.0]\n".to_owned();
+        let times = format!("voice = {{ times = [{}] }}", many(20_001, &|_| "[\"00:00:01\", \"00:00:02\"],".into()));
+        let refs = format!("refs = [{}]", many(2001, &|_| "\"a.jpg\",".into()));
+        for (text, word) in [
+            (many(1001, &|i| person(i, "tracks = [1]")), "1001 people"),
+            (many(501, &region), "501 regions"),
+            (person(0, &times), "20001 voice"),
+            (person(0, &refs), "2001 `refs`"),
+        ] {
+            let e = Cast::parse(&text, "cast.toml").unwrap_err();
+            let said = e.to_string();
+            assert!(
+                said.contains(word) && said.contains("limit") && !said.contains('\n') && e.exit_code() == 4,
+                "{said}"
+            );
+        }
+        assert!(Cast::parse(&many(1000, &|i| person(i, "tracks = [1]")), "cast.toml").is_ok());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MOST_BYTES + 1).unwrap();
+        assert!(Cast::read(file.path()).unwrap_err().to_string().contains("limit"));
     }
 
     #[test]

@@ -17,11 +17,13 @@ pub struct PlanLimits {
     pub tracks: usize,
     /// Most frames of the film.
     pub frames: u64,
+    /// Most faces in one frame.
+    pub faces: usize,
 }
 
 impl Default for PlanLimits {
     fn default() -> Self {
-        PlanLimits { bytes: 2 << 30, tracks: 200_000, frames: 20_000_000 }
+        PlanLimits { bytes: 2 << 30, tracks: 200_000, frames: 20_000_000, faces: 512 }
     }
 }
 
@@ -45,7 +47,7 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
 /// Reads and checks a plan.
 ///
 /// # Errors
-/// `Plan` if it cannot be read, is no plan, of another version, or damaged; `Limit` beyond `limits`.
+/// `Plan` if it cannot be read, is no plan, of another version, damaged, or beyond `limits`.
 pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     let io = |e| Error::Plan(format!("cannot read the plan ({e}): {}", path.display()));
     let mut file = std::fs::File::open(path).map_err(io)?;
@@ -67,6 +69,9 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     file.read_exact(&mut hash).map_err(|_e| damaged("cut off"))?;
     let mut packed = Vec::new();
     file.take(limits.bytes + 1).read_to_end(&mut packed).map_err(io)?;
+    if packed.len() as u64 > limits.bytes {
+        return Err(too_much("bytes", packed.len() as u64, limits.bytes));
+    }
     if Sha256::digest(&packed)[..] != hash {
         return Err(damaged("altered or cut off"));
     }
@@ -74,21 +79,45 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     let decoder = zstd::stream::Decoder::new(packed.as_slice()).map_err(|_e| damaged("compression"))?;
     decoder.take(limits.bytes + 1).read_to_end(&mut body).map_err(|_e| damaged("compression"))?;
     if body.len() as u64 > limits.bytes {
-        return Err(Error::Limit(format!("the plan is larger than {} bytes", limits.bytes)));
+        return Err(too_much("bytes", body.len() as u64, limits.bytes));
     }
     let plan: Plan = ciborium::from_reader(body.as_slice()).map_err(|_e| damaged("structure"))?;
-    check(&plan, limits).map_err(damaged)?;
+    check_size(&plan, limits)?;
+    check(&plan).map_err(damaged)?;
     Ok(plan)
 }
 
+fn too_much(what: &str, have: u64, most: u64) -> Error {
+    Error::Plan(format!("the plan has {have} {what}, more than the limit of {most}; cut the film into parts first"))
+}
+
+/// What a hostile plan could exhaust memory and time with.
+fn check_size(plan: &Plan, limits: PlanLimits) -> Result<()> {
+    let counts = [
+        ("tracks", plan.tracks.len() as u64, limits.tracks as u64),
+        ("people", plan.people.len() as u64, limits.tracks as u64),
+        ("frames", plan.video.frames, limits.frames),
+        ("cuts", plan.cuts.len() as u64, plan.video.frames),
+        ("findings", plan.findings.len() as u64, limits.frames),
+    ];
+    if let Some((what, have, most)) = counts.into_iter().find(|(_, have, most)| have > most) {
+        return Err(too_much(what, have, most));
+    }
+    // Faces at once: where one begins and where one ends, in order.
+    let mut borders: Vec<(u64, i64)> = plan.tracks.iter().flat_map(|t| [(t.first.0, 1), (t.end.0, -1)]).collect();
+    borders.sort_unstable();
+    let mut faces = 0;
+    for (_, change) in borders {
+        faces += change;
+        if faces > limits.faces as i64 {
+            return Err(too_much("faces in one frame", faces.unsigned_abs(), limits.faces as u64));
+        }
+    }
+    Ok(())
+}
+
 /// Internal consistency, so that later stages may rely on it.
-fn check(plan: &Plan, limits: PlanLimits) -> std::result::Result<(), &'static str> {
-    if plan.tracks.len() > limits.tracks || plan.people.len() > limits.tracks {
-        return Err("too many tracks");
-    }
-    if plan.video.frames > limits.frames {
-        return Err("too many frames");
-    }
+fn check(plan: &Plan) -> std::result::Result<(), &'static str> {
     let (w, h) = (plan.video.width, plan.video.height);
     if w == 0 || h == 0 || w > 1 << 16 || h > 1 << 16 || !plan.video.fps.is_finite() || plan.video.fps <= 0.0 {
         return Err("impossible picture size or rate");
@@ -168,6 +197,34 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn plans_past_the_limits_are_refused_in_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plan");
+        let mut plan = small_plan();
+        for id in 2..4 {
+            plan.tracks.push(PlanTrack { id, ..plan.tracks[0].clone() });
+        }
+        plan.cuts = vec![3];
+        write_plan(&path, &plan).unwrap();
+        let all = PlanLimits { bytes: 1 << 20, tracks: 3, frames: 10, faces: 3 };
+        assert!(read_plan(&path, all).is_ok());
+        for (limits, word) in [
+            (PlanLimits { bytes: 100, ..all }, "bytes"),
+            (PlanLimits { tracks: 2, ..all }, "3 tracks"),
+            (PlanLimits { frames: 9, ..all }, "10 frames"),
+            (PlanLimits { faces: 2, ..all }, "3 faces in one frame"),
+        ] {
+            let e = read_plan(&path, limits).expect_err(word);
+            let said = e.to_string();
+            assert!(said.contains(word) && said.contains("limit") && !said.contains('\n'), "{said}");
+            assert_eq!(e.exit_code(), 4);
+        }
+        plan.cuts = vec![3; 11];
+        write_plan(&path, &plan).unwrap();
+        assert!(read_plan(&path, all).unwrap_err().to_string().contains("11 cuts"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The report as one closed page: no script, nothing loaded from anywhere.
 
 use super::style::CSS;
-use super::{Bound, Compared, Failure, PersonReport, Picture, Pictures, Report, SoundReport};
+use super::{Bound, Compared, Failure, PersonReport, Picture, Pictures, RegionReport, Report, SoundReport};
 use std::fmt::Write;
 
 /// What a browser may do with the page: show inline style and pictures, nothing else.
@@ -22,6 +22,7 @@ pub(super) fn page(report: &Report, pictures: &Pictures, redacted: bool) -> Stri
     p.list("For a person to look at", "warn", &report.warnings);
     p.kept(report);
     p.people(report, pictures, redacted);
+    p.regions(&report.regions);
     p.sound(&report.sound);
     p.streams(&report.streams, report.texts_searched);
     p.tail(report);
@@ -176,6 +177,27 @@ impl Page {
             self.add(&format!("<details><summary>Show the original</summary>{original}</details>"));
         }
         self.add("</figure>");
+    }
+
+    fn regions(&mut self, regions: &[RegionReport]) {
+        if regions.is_empty() {
+            return;
+        }
+        self.add("<h2>Regions of the cast</h2><div class=\"wide\"><table><tr><th>Region</th><th>Effect</th><th>Frames</th><th>Still visible</th><th>Greatest likeness</th></tr>");
+        for r in regions {
+            let class = if r.visible > 0 { " class=\"bad\"" } else { "" };
+            let at = r.worst_frame.map_or(String::new(), |f| format!(", frame {f}"));
+            self.add(&format!(
+                "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{} ({})</td><td>{:.2}{at}</td></tr>",
+                r.region,
+                escape(&r.effect),
+                count(r.frames),
+                count(r.visible),
+                bound_text(&Bound::of(r.visible, r.frames)),
+                r.worst_likeness
+            ));
+        }
+        self.add("</table></div>\n");
     }
 
     fn sound(&mut self, sound: &[SoundReport]) {

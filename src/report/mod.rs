@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of `report.json`.
-pub const REPORT_VERSION: u16 = 1;
+pub const REPORT_VERSION: u16 = 2;
 
 /// Something that must not be in the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,8 @@ pub struct IdentityReport {
     pub threshold_track: f32,
     /// Greatest cosine of the mean of all output faces with the gallery of anybody else in the film.
     pub cosine_other: Option<f32>,
+    /// Greatest cosine of the mean of all output faces with that of another disguised person: one double for two.
+    pub cosine_double: Option<f32>,
     /// "N of M recognised" as an upper bound of the true share, at 95 %.
     pub bound: Bound,
 }
@@ -121,6 +123,23 @@ impl Bound {
         };
         Bound { hits, trials, upper }
     }
+}
+
+/// How one region of the cast came through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionReport {
+    /// Its place in the cast, from 1.
+    pub region: u64,
+    /// `blur`, `mosaic`, `solid` or `recolour`.
+    pub effect: String,
+    /// Frames compared.
+    pub frames: u64,
+    /// Frames in which the original shows.
+    pub visible: u64,
+    /// Greatest correlation (0 nothing, 1 all) with what was to be hidden, and its frame.
+    pub worst_likeness: f32,
+    /// Frame of the greatest correlation.
+    pub worst_frame: Option<u64>,
 }
 
 /// One audio channel of the output against the original.
@@ -197,6 +216,8 @@ pub struct Report {
     pub streams: Vec<Compared>,
     /// Texts searched in the output's bytes (how many, not which).
     pub texts_searched: u64,
+    /// Regions of the cast that are no faces.
+    pub regions: Vec<RegionReport>,
     /// Sound, channel by channel.
     pub sound: Vec<SoundReport>,
     /// Each attack and its limits, in words.
@@ -245,6 +266,7 @@ pub(crate) mod tests {
             threshold: 0.36,
             threshold_track: 0.4,
             cosine_other: Some(0.05),
+            cosine_double: None,
             bound: Bound::of(0, 40),
         };
         Report {
@@ -277,6 +299,7 @@ pub(crate) mod tests {
             output_sha256: "00".repeat(32),
             streams: vec![Compared { what: "frames".into(), source: "400".into(), output: "400".into(), ok: true }],
             texts_searched: 12,
+            regions: vec![],
             sound: vec![],
             attacks: vec!["detail".into()],
             models: vec![],

@@ -17,3 +17,6 @@ pub use faults::Faults;
 pub use frame::{FrameResult, Treater};
 pub use log::TreatLog;
 pub use region::RegionPlan;
+
+#[cfg(test)]
+mod tests;

@@ -45,14 +45,19 @@ struct Pattern {
 /// [`SHORTEST`] characters are ignored.
 ///
 /// # Errors
-/// `Io` if the file cannot be read.
-pub(crate) fn scan(path: &Path, needles: &[Needle]) -> Result<Vec<Hit>> {
+/// `Io` if the file cannot be read, whatever `check` refuses.
+pub(crate) fn scan(path: &Path, needles: &[Needle], check: &dyn Fn() -> Result<()>) -> Result<Vec<Hit>> {
     let io = |e| Error::io("cannot search the output", path, e);
     let file = std::fs::File::open(path).map_err(io)?;
-    scan_reader(file, needles).map_err(io)
+    scan_reader(file, needles, check, &io)
 }
 
-fn scan_reader(mut reader: impl Read, needles: &[Needle]) -> std::io::Result<Vec<Hit>> {
+fn scan_reader(
+    mut reader: impl Read,
+    needles: &[Needle],
+    check: &dyn Fn() -> Result<()>,
+    io: &dyn Fn(std::io::Error) -> Error,
+) -> Result<Vec<Hit>> {
     let patterns = patterns(needles);
     let index = Index::new(&patterns);
     let mut hits: Vec<Option<Hit>> = vec![None; needles.len()];
@@ -61,7 +66,8 @@ fn scan_reader(mut reader: impl Read, needles: &[Needle]) -> std::io::Result<Vec
     let mut base = 0u64;
     loop {
         let old = window.len();
-        let got = reader.by_ref().take(CHUNK as u64).read_to_end(&mut window)?;
+        let got = reader.by_ref().take(CHUNK as u64).read_to_end(&mut window).map_err(io)?;
+        check()?;
         folded.extend(window[old..].iter().map(u8::to_ascii_lowercase));
         for at in 0..folded.len().saturating_sub(1) {
             for &k in index.candidates(&folded, at) {
@@ -142,6 +148,10 @@ impl Index {
 mod tests {
     use super::*;
 
+    fn search(data: &[u8], words: &[Needle]) -> Vec<Hit> {
+        scan_reader(data, words, &|| Ok(()), &|e| Error::io("", "", e)).unwrap()
+    }
+
     fn needles(texts: &[&str]) -> Vec<Needle> {
         texts.iter().map(|t| Needle { text: (*t).into(), what: String::new() }).collect()
     }
@@ -155,7 +165,7 @@ mod tests {
         data.resize(2 * CHUNK - 9, 1);
         data.extend("img_2041.mov".encode_utf16().flat_map(u16::to_le_bytes));
         data.extend(b"abc short");
-        let hits = scan_reader(&data[..], &words).unwrap();
+        let hits = search(&data, &words);
         let found: Vec<_> = hits.iter().map(|h| (h.needle, h.offset as usize, h.coding)).collect();
         assert_eq!(
             found,
@@ -170,9 +180,9 @@ mod tests {
         for size in [5, 6, CHUNK, CHUNK + 3] {
             let mut data = vec![b'S'; size - 5];
             data.extend(b"Short");
-            assert_eq!(scan_reader(&data[..], &words).unwrap().len(), 1, "{size}");
+            assert_eq!(search(&data, &words).len(), 1, "{size}");
         }
-        assert!(scan_reader(&b"Shor"[..], &words).unwrap().is_empty());
-        assert!(scan_reader(&b""[..], &words).unwrap().is_empty());
+        assert!(search(b"Shor", &words).is_empty());
+        assert!(search(b"", &words).is_empty());
     }
 }

@@ -4,10 +4,12 @@ use super::decode::Pictures as Film;
 use super::faces::Face;
 use super::identity::Sample;
 use super::likeness::{Likeness, LumaCrop, compare, points_in_box, template};
+use super::regions::Region;
 use super::subjects::{Order, Orders, Subject};
 use crate::geom::{InFrame, Point, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
 use crate::report::{Picture, Pictures, head_jpeg};
+use crate::units::Timestamp;
 use crate::vision::{Detection, Detector, Embedding, EmbeddingModel, Look, Picture as Crop, alignment};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -105,14 +107,13 @@ fn count(c: &mut (u64, Option<u64>), frame: u64) {
 /// Compares two films.
 ///
 /// # Errors
-/// As the decoder of the source and the networks. Damage of the output is a result.
+/// As the decoder of the source and the networks, whatever `progress` refuses. Damage of the output is a result.
 pub(crate) fn examine(
-    source: &mut Film,
-    output: &mut Film,
-    subjects: &[Subject],
-    orders: &Orders,
+    (source, output): (&mut Film, &mut Film),
+    (subjects, orders): (&[Subject], &Orders),
     attackers: &mut Attackers,
-    progress: &dyn Fn(u64),
+    regions: &mut [Region],
+    progress: &dyn Fn(u64) -> Result<()>,
 ) -> Result<Seen> {
     let mut seen = Seen {
         sights: subjects.iter().map(|_| Sight::default()).collect(),
@@ -142,7 +143,10 @@ pub(crate) fn examine(
         let (before, after) = match (before, after) {
             (Some(b), Some(a)) => (b, a),
             (None, None) => return Ok(seen),
-            _ => continue, // counted; the number of frames fails
+            _ => {
+                progress(seen.frames.0.max(seen.frames.1))?;
+                continue; // counted; the number of frames fails
+            }
         };
         let frame = seen.frames.0 - 1;
         let secs = times.note(&before, &after, frame, &mut seen.late);
@@ -162,6 +166,12 @@ pub(crate) fn examine(
             let at = Place { subject: *k, index: *i, frame, keep: orders.order(spot.plan, secs) == Order::Keep };
             note(&mut seen, &subjects[*k], &at, &likeness, &pair, attackers)?;
         }
+        if !regions.is_empty() {
+            let hidden = |(k, i): &&(usize, usize)| orders.order(subjects[*k].spots[*i].plan, secs) == Order::Hide;
+            let faces: Vec<Rect<InFrame>> =
+                here.iter().filter(hidden).map(|(k, i)| subjects[*k].spots[*i].face.rect).collect();
+            regions.par_iter_mut().for_each(|r| r.look(pair.source, pair.output, (frame, secs), &faces));
+        }
         if attackers.elsewhere > 0 && frame.is_multiple_of(attackers.elsewhere) && seen.elsewhere.len() < MOST_ELSEWHERE
         {
             let places: Vec<Rect<InFrame>> =
@@ -174,7 +184,7 @@ pub(crate) fn examine(
             }
         }
         active.retain(|(k, i)| *i < subjects[*k].spots.len());
-        progress(frame + 1);
+        progress(frame + 1)?;
     }
 }
 
@@ -188,21 +198,24 @@ struct Place {
 /// Presentation times of both films.
 struct Times {
     bases: (crate::units::TimeBase, crate::units::TimeBase),
-    first: Option<(f64, f64)>,
+    first: Option<(Timestamp, Timestamp)>,
 }
 
 impl Times {
     /// Seconds of the source frame from the first one; notes a deviation.
     fn note(&mut self, before: &RawFrame, after: &RawFrame, frame: u64, late: &mut (u64, Option<u64>, f64)) -> f64 {
-        let (a, b) = (self.bases.0.seconds(before.pts), self.bases.1.seconds(after.pts));
-        let (a0, b0) = *self.first.get_or_insert((a, b));
-        let deviation = ((b - b0) - (a - a0)).abs();
+        // Differences of whole ticks: a time of the cast falls on the same frame here as in the treatment.
+        let first = *self.first.get_or_insert((before.pts, after.pts));
+        let since = |t: Timestamp, first: Timestamp| Timestamp(t.0.saturating_sub(first.0));
+        let (a, b) =
+            (self.bases.0.seconds(since(before.pts, first.0)), self.bases.1.seconds(since(after.pts, first.1)));
+        let deviation = (b - a).abs();
         late.2 = late.2.max(deviation);
         if deviation > LATE {
             late.0 += 1;
             late.1.get_or_insert(frame);
         }
-        a - a0
+        a
     }
 }
 

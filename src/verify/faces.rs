@@ -175,7 +175,7 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// As the decoder and the detector; `Limit` for absurdly many faces.
-pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u64)) -> Result<Found> {
+pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u64) -> Result<()>) -> Result<Found> {
     let mut state = State { live: vec![], done: vec![], ring: VecDeque::new(), thumb: None, looks: 0 };
     let mut frames = 0u64;
     while let Some(raw) = film.next()? {
@@ -188,7 +188,7 @@ pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u
         while state.ring.len() as u64 > finder.stride.max(GAP) {
             state.ring.pop_front();
         }
-        progress(frames);
+        progress(frames)?;
     }
     // The last frames, if no look fell on them.
     state.lose(frames, finder)?;
@@ -235,7 +235,9 @@ impl State {
             if at + 1 > t.end() + GAP.max(2 * finder.stride) { self.done.push(t) } else { self.live.push(t) }
         }
         if self.live.len() > MOST.0 || self.done.len() > MOST.1 {
-            return Err(Error::Limit("more faces than can be checked; split the film".into()));
+            return Err(Error::Limit(
+                "more faces than the limit of what can be checked; cut the film into parts first".into(),
+            ));
         }
         Ok(())
     }

@@ -183,6 +183,7 @@ pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding, flat: bool) -> Op
         threshold: usual.single,
         threshold_track: usual.mean,
         cosine_other: None,
+        cosine_double: None,
         bound: Bound::of(hits, samples.len() as u64),
     };
     let certain = certain.iter().min().map(|first| (*first, certain.len() as u64));

@@ -4,6 +4,7 @@
 //! original ─► faces found afresh ─┐
 //! plan ─► its boxes ──────────────┼─► every face-frame: is the original's detail still there?
 //! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
+//! regions of the cast ───────────────► is what they hide still there?
 //! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
 //! bytes and streams of the output ──► is anything in the file that is not on the allow-list?
 //! ```
@@ -18,7 +19,10 @@
 //! let runtime = Runtime::load(None, Device::Cpu)?;
 //! let models = ModelSet::discover(&ModelSet::search_path(&[]))?;
 //! let input = VerifyInput::new("film.mov".as_ref(), "disguised.mp4".as_ref(), &models, &runtime);
-//! let found = verify(&input, &VerifyOptions::default(), &|done, total| println!("{done} of {total}"))?;
+//! let found = verify(&input, &VerifyOptions::default(), &|done, total| {
+//!     println!("{done} of {total}");
+//!     Ok(())
+//! })?;
 //! understudy::report::write("report".as_ref(), &found.report, &found.pictures, false)?;
 //! # Ok(()) }
 //! ```
@@ -28,17 +32,19 @@ mod container;
 mod decode;
 mod examine;
 mod faces;
+mod heard;
 mod identity;
 mod likeness;
 mod people;
+mod regions;
 mod sound;
 mod streams;
 mod subjects;
 
 use crate::geom::{InFrame, Rect};
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
-use crate::plan::{Casting, Finding, Plan};
-use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, Report};
+use crate::plan::{Cast, Casting, Finding, Plan};
+use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionReport, Report};
 use crate::vision::Networks;
 use crate::{Error, Result};
 use std::path::Path;
@@ -83,8 +89,8 @@ pub struct VerifyInput<'a> {
     pub plan: Option<&'a Plan>,
     /// What was ordered. Without it everybody must have been changed.
     pub casting: Option<&'a Casting>,
-    /// Times (seconds from the sound's first sample) in which the recorded voice may be heard.
-    pub voice_keep: &'a [(f64, f64)],
+    /// The cast itself, for its regions and for the voices that may be heard. Without it no voice may.
+    pub cast: Option<&'a Cast>,
     /// Doubts of the rendering, for the report; those of the plan are added.
     pub findings: &'a [Finding],
     /// Faces of the original, if [`search`] has run; otherwise it runs first.
@@ -99,8 +105,8 @@ impl<'a> VerifyInput<'a> {
     /// Two files, nothing else known.
     #[must_use]
     pub fn new(original: &'a Path, output: &'a Path, models: &'a ModelSet, runtime: &'a Runtime) -> Self {
-        let (plan, casting) = (None, None);
-        VerifyInput { original, output, plan, casting, voice_keep: &[], findings: &[], searched: None, models, runtime }
+        let (plan, casting, cast, searched) = (None, None, None, None);
+        VerifyInput { original, output, plan, casting, cast, findings: &[], searched, models, runtime }
     }
 }
 
@@ -141,7 +147,8 @@ impl Search {
     }
 }
 
-/// Finds the faces of an original afresh, without looking at a plan. `progress` is told the frames done.
+/// Finds the faces of an original afresh, without looking at a plan. `progress` is told the frames done, and stops the
+/// work by an error.
 ///
 /// # Errors
 /// As the decoder and the networks; `Limit` for absurdly many faces.
@@ -151,7 +158,7 @@ pub fn search(
     options: &VerifyOptions,
     models: &ModelSet,
     runtime: &Runtime,
-    progress: &dyn Fn(u64),
+    progress: &dyn Fn(u64) -> Result<()>,
 ) -> Result<Search> {
     let mut networks = Networks::open(models, runtime)?;
     std::thread::scope(|scope| {
@@ -173,22 +180,26 @@ pub fn search(
     })
 }
 
-/// Attacks a finished film. `progress` is told how much of how much is done.
+/// Is told how much of how much is done; an error stops the work.
+pub type Told<'p> = dyn Fn(u64, u64) -> Result<()> + 'p;
+
+/// Attacks a finished film. `progress` is told how much of how much is done, and stops the work by an error.
 ///
 /// # Errors
 /// `Input` and its kin for the original, `Model` for the networks, `Usage` if both files are one. A check that failed is
 /// no error: see [`Report::cleared`].
-pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &dyn Fn(u64, u64)) -> Result<Verified> {
+pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> Result<Verified> {
     if same_file(input.original, input.output) {
         return Err(Error::Usage("original and output are the same file; give two files".into()));
     }
-    let mut streams = streams::check(input.original, input.output)?;
+    let mut streams = streams::check(input.original, input.output, &|| progress(0, 1))?;
     let salvage = input.plan.is_some_and(|p| p.salvaged);
     let mut failures = std::mem::take(&mut streams.failures);
     let mut warnings = std::mem::take(&mut streams.warnings);
     let frames = frames_expected(&streams.source);
     let step = |part: u64, done: u64| progress((part * frames + done).min(3 * frames), 3 * frames);
 
+    let heard = heard::Heard::of(input.cast, &streams.source);
     let mut faces = None;
     let mut sound = sound::Outcome::default();
     if let Some(output) = &streams.output {
@@ -196,25 +207,29 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &dyn Fn(u6
         failures.append(&mut checked.people.failures);
         warnings.append(&mut checked.people.warnings);
         failures.append(&mut checked.failures);
+        warnings.append(&mut checked.warnings);
         faces = Some(checked);
         let seconds = streams.source.duration_secs.unwrap_or(0.0).max(1.0);
-        let heard = |secs: f64| step(2, ((secs / seconds).min(1.0) * frames as f64) as u64);
+        let listened = |secs: f64| step(2, ((secs / seconds).min(1.0) * frames as f64) as u64);
         let (a, b) = ((input.original, &streams.source), (input.output, output));
-        sound = sound::attack(a, b, input.voice_keep, salvage, &heard)?;
+        sound = sound::attack(a, b, &heard, salvage, &listened)?;
         failures.append(&mut sound.failures);
     }
     streams.compare_lengths(&sound.lengths);
     failures.append(&mut streams.failures);
     warnings.append(&mut streams.warnings);
-    step(3, 0);
+    step(3, 0)?;
 
     let mut report = empty_report(input, options)?;
     warn_of_gaps(input, &mut warnings);
+    let seconds = streams.source.duration_secs.unwrap_or(f64::INFINITY);
+    warnings.extend(heard.lines(seconds).into_iter().map(|l| failure("sound.kept", 1, None, l)));
     let (mut pictures, mut missed) = (Pictures::default(), vec![]);
     if let Some(f) = faces {
         missed = f.missed;
         report.people = f.people.people;
         report.kept = f.people.kept;
+        report.regions = f.regions;
         report.frames = f.frames.0.min(f.frames.1);
         let exact = f.frames.0 == f.frames.1;
         streams.rows.insert(0, row("Frames", f.frames.0, f.frames.1, exact));
@@ -239,12 +254,14 @@ fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> cr
 struct Faces {
     people: people::Outcome,
     missed: Vec<Missed>,
+    regions: Vec<RegionReport>,
     failures: Vec<Failure>,
+    warnings: Vec<Failure>,
     frames: (u64, u64),
     late: f64,
 }
 
-fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step: &dyn Fn(u64, u64)) -> Result<Faces> {
+fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step: &Told) -> Result<Faces> {
     let fresh;
     let found = match input.searched {
         Some(done) => &done.found,
@@ -268,12 +285,16 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
             every: options.identity_every.max(1),
             elsewhere: options.elsewhere_every,
         };
-        let seen = examine::examine(&mut source, &mut output, &subjects, &orders, &mut attackers, &|n| step(1, n))?;
+        let mut regions = regions::of(input.cast, input.plan)?;
+        let films = (&mut source, &mut output);
+        let seen = examine::examine(films, (&subjects, &orders), &mut attackers, &mut regions, &|n| step(1, n))?;
         let mut failures = frame_failures(&seen);
         if seen.frames.0 != found.frames {
             let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
             failures.push(failure("frames.source", 1, None, text));
         }
+        let mut warnings = Vec::new();
+        let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
         let (frames, late) = (seen.frames, seen.late.2);
         let people = people::judge(&subjects, seen, input.plan, input.casting);
         let accused = people.missed.iter().filter_map(|k| subjects.get(*k));
@@ -281,7 +302,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
             Some(plan) => accused.map(|s| subjects::missing(s, plan)).collect::<Result<Vec<Missed>>>()?,
             None => vec![],
         };
-        Ok(Faces { people, missed, failures, frames, late })
+        Ok(Faces { people, missed, regions, failures, warnings, frames, late })
     })
 }
 
@@ -304,16 +325,20 @@ fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
 }
 
 fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
+    let sandbox = crate::sandbox::state();
+    if sandbox.is_weak() {
+        warnings.push(failure(
+            "sandbox.weak",
+            1,
+            None,
+            format!("films were decoded with less than the whole sandbox: {}", sandbox.text()),
+        ));
+    }
     if input.plan.is_none() {
         let text = "no plan was given: faces that only the analysis found were not attacked, and nobody counts as kept";
         warnings.push(failure("plan.missing", 1, None, text));
     } else if input.casting.is_none() {
         warnings.push(failure("cast.missing", 1, None, "no cast was given: everybody had to be changed"));
-    }
-    if !input.voice_keep.is_empty() {
-        let secs: f64 = input.voice_keep.iter().map(|k| k.1 - k.0).sum();
-        let text = format!("{secs:.1} s of the recorded voice may be heard, by the cast: confirm that this is meant");
-        warnings.push(failure("sound.kept", input.voice_keep.len() as u64, None, text));
     }
 }
 
@@ -384,11 +409,13 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         output_sha256: sha256_of(input.output)?,
         streams: vec![],
         texts_searched: 0,
+        regions: vec![],
         sound: vec![],
         attacks: vec![
             format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
             format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}.", options.identity_every, identity::limits_text()),
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
+            format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
@@ -399,6 +426,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             setting("frames between attacks by recognition", options.identity_every),
             setting("frames between searches elsewhere", options.elsewhere_every),
             ("all scales at every look".into(), if options.thorough { "yes" } else { "no" }.into()),
+            ("sandbox".into(), crate::sandbox::state().text()),
             ("plan".into(), if input.plan.is_some() { "given" } else { "none" }.into()),
             ("cast".into(), if input.casting.is_some() { "given" } else { "none" }.into()),
         ],

@@ -17,6 +17,10 @@ const ELSEWHERE_HITS: usize = 2;
 /// A single such face over this is beyond doubt.
 const ELSEWHERE_SURE: f32 = 0.55;
 
+/// Cosine of the output faces of two disguised people above which one double stands for both, and above which a person
+/// should look. The same double on two people gives 0.9 and more, two doubles of the library at most 0.6.
+const SAME_DOUBLE: (f32, f32) = (0.85, 0.7);
+
 /// What came of all people.
 pub(crate) struct Outcome {
     /// People, the most at risk first.
@@ -40,6 +44,8 @@ struct Person {
     tracks: Vec<u32>,
     subjects: Vec<usize>,
     gallery: Option<Embedding>,
+    /// Faces of frames that stay as filmed.
+    kept: usize,
     attack: Option<Attack>,
     hidden: bool,
 }
@@ -65,7 +71,10 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
     let others: Vec<Option<(f32, usize)>> = (0..people.len()).map(|k| nearest_other(&people, k)).collect();
     let mut rows: Vec<(f32, usize, PersonReport)> = Vec::new();
     for (k, p) in people.iter().enumerate() {
-        let report = report(p, subjects, &sights, others[k].map(|o| o.0));
+        let mut report = report(p, subjects, &sights, others[k].map(|o| o.0));
+        if let Some(i) = &mut report.identity {
+            i.cosine_double = nearest_double(&people, k);
+        }
         let before = out.failures.len();
         out.face_failures(p, &report, &sights);
         out.identity_failures(p, &people, others[k]);
@@ -74,6 +83,7 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         }
         rows.push((risk(&report), k, report));
     }
+    out.same_doubles(&people);
     out.doubtful(subjects, &sights, &people);
     out.elsewhere(&elsewhere, &people);
     rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -160,11 +170,33 @@ fn gallery_of(subjects: &[usize], sights: &[Sight]) -> Option<Embedding> {
 
 impl Person {
     fn new(alias: String, treatment: String) -> Self {
-        Person { alias, treatment, tracks: vec![], subjects: vec![], gallery: None, attack: None, hidden: false }
+        Person {
+            alias,
+            treatment,
+            tracks: vec![],
+            subjects: vec![],
+            gallery: None,
+            kept: 0,
+            attack: None,
+            hidden: false,
+        }
     }
 
     fn remember(&mut self, sights: &[Sight]) {
         self.gallery = gallery_of(&self.subjects, sights);
+        self.kept = self.subjects.iter().map(|k| sights[*k].kept.len()).sum();
+    }
+
+    /// Enough good faces to say whom others look like.
+    fn is_known(&self) -> bool {
+        let attacked = self.attack.as_ref().is_some_and(|a| a.report.gallery >= identity::LEAST_GALLERY);
+        attacked || self.kept as u64 >= identity::LEAST_GALLERY
+    }
+
+    /// The mean face that is shown in place of this person's, if one is.
+    fn shown(&self) -> Option<&Embedding> {
+        let attack = self.attack.as_ref().filter(|a| self.hidden && a.report.found > 0)?;
+        attack.output_mean.as_ref()
     }
 }
 
@@ -176,8 +208,15 @@ fn nearest_other(people: &[Person], k: usize) -> Option<(f32, usize)> {
     }
     let mean = attack.output_mean.as_ref()?;
     let others = people.iter().enumerate().filter(|(i, _)| *i != k);
-    let others = others.filter(|(_, p)| p.attack.as_ref().is_some_and(|a| a.report.gallery >= identity::LEAST_GALLERY));
+    let others = others.filter(|(_, p)| p.is_known());
     others.filter_map(|(i, p)| Some((p.gallery.as_ref()?.cosine(mean), i))).max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// How much the disguise of this person looks like that of another, at most.
+fn nearest_double(people: &[Person], k: usize) -> Option<f32> {
+    let mine = people[k].shown()?;
+    let others = people.iter().enumerate().filter(|(i, _)| *i != k);
+    others.filter_map(|(_, p)| Some(mine.cosine(p.shown()?))).max_by(f32::total_cmp)
 }
 
 fn report(p: &Person, subjects: &[Subject], sights: &[Sight], other: Option<f32>) -> PersonReport {
@@ -300,6 +339,25 @@ impl Outcome {
             self.fail("face.other_person", 1, None, text);
         } else if cosine >= limits.single {
             self.warnings.push(failure("face.other_person", 1, None, text));
+        }
+    }
+
+    /// One double for two people: who saw one of them believes to have seen both.
+    fn same_doubles(&mut self, people: &[Person]) {
+        for (k, p) in people.iter().enumerate() {
+            for other in &people[k + 1..] {
+                let (Some(a), Some(b)) = (p.shown(), other.shown()) else { continue };
+                let cosine = a.cosine(b);
+                let text = format!(
+                    "the disguises of {} and {} look alike (cosine {cosine:.2}): choose another double",
+                    p.alias, other.alias
+                );
+                if cosine >= SAME_DOUBLE.0 {
+                    self.fail("face.same_double", 1, None, text);
+                } else if cosine >= SAME_DOUBLE.1 {
+                    self.warnings.push(failure("face.same_double", 1, None, text));
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The attack on the voice: is the recorded sound still in the output?
 
+use super::heard::Heard;
 use super::streams::failure;
 use crate::media::{AudioReader, Limits, Probe};
 use crate::report::{Failure, SoundReport};
@@ -58,17 +59,18 @@ impl Stream {
     }
 }
 
-/// Searches every channel of every sound stream of the original in every one of the output, outside the times (in
-/// seconds) that are kept.
+/// Searches every channel of every sound stream of the original in every one of the output, outside the times of that
+/// channel that may be heard.
 ///
 /// # Errors
-/// As the decoder of the original, `Limit` for too many channels. Damage of the output is a failure.
+/// As the decoder of the original, `Limit` for too many channels, whatever `progress` refuses. Damage of the output is a
+/// failure.
 pub(crate) fn attack(
     original: (&Path, &Probe),
     output: (&Path, &Probe),
-    keep: &[(f64, f64)],
+    heard: &Heard,
     salvage: bool,
-    progress: &dyn Fn(f64),
+    progress: &dyn Fn(f64) -> Result<()>,
 ) -> Result<Outcome> {
     let mut out = Outcome::default();
     let (a, b) = (&original.1.audio, &output.1.audio);
@@ -86,7 +88,7 @@ pub(crate) fn attack(
             let (sx, sy) =
                 (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
             let lead = lead(original.1, i) - lead(output.1, j);
-            match pair(sx, sy, lead, keep, progress) {
+            match pair(sx, sy, lead, &|c| heard.times(i, c), progress) {
                 Ok((reports, lengths)) => {
                     if i == j {
                         out.lengths.push(lengths);
@@ -95,6 +97,7 @@ pub(crate) fn attack(
                         out.judge(name, (ca, cb), &r);
                     }
                 }
+                Err(e @ (Error::Interrupted | Error::Cancelled)) => return Err(e),
                 Err(e) => {
                     let text = format!("the sound could not be attacked to its end: {e}");
                     out.failures.push(failure("sound.unchecked", 1, None, text));
@@ -113,8 +116,14 @@ fn lead(p: &Probe, k: usize) -> f64 {
 type PairReports = (Vec<(usize, usize, LeakReport)>, (f64, f64));
 
 /// All channels of one stream in all channels of another. `lead`: by how many seconds the original's first sample
-/// sounds later than the output's.
-fn pair(mut a: Stream, mut b: Stream, lead: f64, keep: &[(f64, f64)], progress: &dyn Fn(f64)) -> Result<PairReports> {
+/// sounds later than the output's. `heard`: times of a channel of the original that are not searched.
+fn pair<'h>(
+    mut a: Stream,
+    mut b: Stream,
+    lead: f64,
+    heard: &dyn Fn(usize) -> &'h [(f64, f64)],
+    progress: &dyn Fn(f64) -> Result<()>,
+) -> Result<PairReports> {
     let (ra, rb) = (a.reader.info().format.rate_hz, b.reader.info().format.rate_hz);
     // The search wants one rate: the slower sound is played at the faster one's, sample by sample.
     let rate = ra.max(rb);
@@ -133,14 +142,14 @@ fn pair(mut a: Stream, mut b: Stream, lead: f64, keep: &[(f64, f64)], progress: 
         let done = x.first().is_none_or(Vec::is_empty) && y.first().is_none_or(Vec::is_empty);
         let mut x = stretch.0.run(x);
         let mut y = stretch.1.run(y);
-        hush(&mut x, at, rate, keep);
+        x.iter_mut().enumerate().for_each(|(c, samples)| hush(samples, at, rate, heard(c)));
         at += x.first().map_or(0, Vec::len) as u64;
         for (channels, n) in [(&mut x, &mut quiet.0), (&mut y, &mut quiet.1)] {
             let pad = std::mem::take(n);
             channels.iter_mut().for_each(|c| drop(c.splice(0..0, std::iter::repeat_n(0.0, pad))));
         }
         searches.par_iter_mut().enumerate().try_for_each(|(k, s)| s.push(&x[k / nb], &y[k % nb]))?;
-        progress(at as f64 / f64::from(rate));
+        progress(at as f64 / f64::from(rate))?;
         if done {
             break;
         }
@@ -152,14 +161,15 @@ fn pair(mut a: Stream, mut b: Stream, lead: f64, keep: &[(f64, f64)], progress: 
     Ok((reports, (a.total as f64 / f64::from(ra), b.total as f64 / f64::from(rb))))
 }
 
-/// Silences the original where it may be heard, so that nothing is searched there. `at`: position of the first sample.
-fn hush(channels: &mut [Vec<f32>], at: u64, rate: u32, keep: &[(f64, f64)]) {
-    let n = channels.first().map_or(0, Vec::len) as u64;
-    for (from, to) in keep {
+/// Silences a channel of the original where it may be heard, so that nothing is searched there. `at`: position of the
+/// first sample.
+fn hush(samples: &mut [f32], at: u64, rate: u32, heard: &[(f64, f64)]) {
+    let n = samples.len() as u64;
+    for (from, to) in heard {
         let place = |t: f64| ((t.max(0.0) * f64::from(rate)) as u64).clamp(at, at + n) - at;
         let (from, to) = (place(*from) as usize, place(*to) as usize);
         if from < to {
-            channels.iter_mut().for_each(|c| c[from..to].fill(0.0));
+            samples[from..to].fill(0.0);
         }
     }
 }
@@ -236,9 +246,9 @@ mod tests {
 
     #[test]
     fn kept_times_are_silenced_across_blocks() {
-        let mut c = vec![vec![1.0; 100]];
-        hush(&mut c, 950, 1000, &[(0.9, 0.96), (1.0, 1.01), (7.0, 8.0)]);
-        let zeros: Vec<usize> = (0..100).filter(|i| c[0][*i] == 0.0).collect();
+        let mut c = vec![1.0; 100];
+        hush(&mut c, 950, 1000, &[(f64::NEG_INFINITY, 0.96), (1.0, 1.01), (7.0, f64::INFINITY)]);
+        let zeros: Vec<usize> = (0..100).filter(|i| c[*i] == 0.0).collect();
         assert_eq!(zeros, (0..10).chain(50..60).collect::<Vec<_>>());
     }
 

@@ -129,8 +129,8 @@ pub(crate) fn failure(kind: &str, count: u64, first_frame: Option<u64>, detail: 
 /// Compares two files.
 ///
 /// # Errors
-/// As [`probe`] for the original, `Io` if the output cannot be read. An output that is no film is a failure.
-pub(crate) fn check(original: &Path, output: &Path) -> Result<Outcome> {
+/// As [`probe`] for the original, `Io` if the output cannot be read, whatever `go_on` refuses. An output that is no film is a failure.
+pub(crate) fn check(original: &Path, output: &Path, go_on: &dyn Fn() -> Result<()>) -> Result<Outcome> {
     let limits = Limits::default();
     let source = probe(original, &limits)?;
     let mut out = Outcome { rows: vec![], failures: vec![], warnings: vec![], texts: 0, source, output: None };
@@ -155,7 +155,7 @@ pub(crate) fn check(original: &Path, output: &Path) -> Result<Outcome> {
     structure(output, &mut out)?;
     let needles = needles(&out.source, original);
     out.texts = needles.len() as u64;
-    for hit in scan(output, &needles)? {
+    for hit in scan(output, &needles, go_on)? {
         let what = &needles[hit.needle].what;
         let detail = format!("the output's bytes hold {what}, at byte {} ({})", hit.offset, hit.coding);
         let kind = if hit.needle < MARKERS.len() { "bytes.marker" } else { "bytes.metadata" };

@@ -60,12 +60,23 @@ fn produce(
     lab: &Lab,
     dir: &Path,
     ext: &str,
+    edit: impl FnMut(usize, &mut Frame) -> Option<()>,
+    voice: impl FnMut(&mut Sound, u32),
+) -> PathBuf {
+    produce_from(&lab.clip, dir, ext, edit, voice)
+}
+
+/// As [`produce`], from another film; the sound is given stream by stream.
+fn produce_from(
+    film: &Path,
+    dir: &Path,
+    ext: &str,
     mut edit: impl FnMut(usize, &mut Frame) -> Option<()>,
-    voice: impl Fn(&mut Sound, u32),
+    mut voice: impl FnMut(&mut Sound, u32),
 ) -> PathBuf {
     let to = dir.join(format!("out.{ext}"));
     let limits = Limits::default();
-    let p = probe(&lab.clip, &limits).unwrap();
+    let p = probe(film, &limits).unwrap();
     let preset = match ext {
         "mkv" => Preset::Lossless,
         "mov" => Preset::Master,
@@ -75,8 +86,8 @@ fn produce(
     let (video, audio) = (p.video.clone(), p.audio.clone());
     let spec = OutputSpec { path: to.clone(), container_ext: ext.into(), preset, video, audio, threads: 1, overrides };
     let mut writer = Writer::create(&spec).unwrap();
-    let mut film = VideoReader::open(&lab.clip, &limits, DecodeOptions::default()).unwrap();
-    while let Some(mut raw) = film.next().unwrap() {
+    let mut pictures = VideoReader::open(film, &limits, DecodeOptions::default()).unwrap();
+    while let Some(mut raw) = pictures.next().unwrap() {
         if edit(raw.index.0 as usize, &mut raw.frame).is_some() {
             writer
                 .write_video(&ClearedFrame::for_test(raw.frame, FrameIndex(raw.index.0), Timestamp(raw.pts.0)))
@@ -84,7 +95,7 @@ fn produce(
         }
     }
     for (k, a) in p.audio.iter().enumerate() {
-        let mut reader = AudioReader::open(&lab.clip, a.stream_index, &limits, false).unwrap();
+        let mut reader = AudioReader::open(film, a.stream_index, &limits, false).unwrap();
         let mut all: Sound = vec![Vec::new(); a.format.channels];
         while let Some(block) = reader.next().unwrap() {
             all.iter_mut().zip(block.channels).for_each(|(to, from)| to.extend(from));
@@ -113,7 +124,7 @@ fn hiss(sound: &mut Sound, _: u32) {
 
 fn attack(lab: &Lab, output: &Path) -> Verified {
     let input = VerifyInput::new(&lab.clip, output, &lab.models, &lab.runtime);
-    verify(&input, &VerifyOptions::default(), &|_, _| {}).unwrap()
+    verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap()
 }
 
 fn kinds(v: &Verified) -> Vec<&str> {
@@ -251,10 +262,140 @@ fn forty_milliseconds_of_the_voice_are_stopped() {
     let v = attack(lab, &out);
     assert_eq!(kinds(&v), ["sound.raw"], "{:#?}", v.report.failures);
     // The same film passes if the cast lets this voice be heard.
-    let keep = [(0.0, 60.0)];
-    let input = VerifyInput { voice_keep: &keep, ..VerifyInput::new(&lab.clip, &out, &lab.models, &lab.runtime) };
-    let v = verify(&input, &VerifyOptions::default(), &|_, _| {}).unwrap();
+    let keep = "[[person]]\nalias = \"A\"\nvoice = { style = \"keep\", times = [[\"00:00:00\", \"00:01:00\"]] }\n";
+    let v = attack_by(lab, &lab.clip, &out, keep);
     assert!(v.report.cleared && v.report.warnings.iter().any(|w| w.kind == "sound.kept"), "{:#?}", v.report.failures);
+    // Somebody protected who may speak at any time takes that back.
+    let both = format!("{keep}[[person]]\nalias = \"B\"\nvoice = {{ times = [[\"00:00:00\", \"00:01:00\"]] }}\n");
+    assert_eq!(kinds(&attack_by(lab, &lab.clip, &out, &both)), ["sound.raw"]);
+}
+
+fn attack_by(lab: &Lab, original: &Path, output: &Path, cast: &str) -> Verified {
+    let cast = Cast::parse(cast, "cast").unwrap();
+    let input = VerifyInput { cast: Some(&cast), ..VerifyInput::new(original, output, &lab.models, &lab.runtime) };
+    verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap()
+}
+
+/// The clip with other sound: one or two streams of one or two channels, each a different voice-like noise.
+fn two_streams(lab: &Lab, dir: &Path) -> PathBuf {
+    let to = dir.join("two.mkv");
+    let speech = |seed: &str| format!("anoisesrc=r=16000:d=3:c=white:seed={seed}:a=0.4,tremolo=f=4:d=0.6");
+    let mut c = Command::new("ffmpeg");
+    c.args(["-v", "error", "-y", "-i"]).arg(&lab.clip);
+    for seed in ["71234567", "1999333111", "402653189"] {
+        c.args(["-f", "lavfi", "-i", &speech(seed)]);
+    }
+    c.args(["-filter_complex", "[1:a][2:a]amerge=inputs=2[s]", "-map", "0:v", "-map", "[s]", "-map", "3:a"]);
+    assert!(c.args(["-c:v", "copy", "-c:a", "pcm_s16le"]).arg(&to).status().unwrap().success());
+    to
+}
+
+#[test]
+fn a_kept_channel_or_stream_exempts_no_other() {
+    let Some(lab) = lab() else { return };
+    if Command::new("ffmpeg").arg("-version").output().is_err() {
+        println!("skipped: no ffmpeg to make sound with");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let original = two_streams(lab, dir.path());
+    // Raw sound in the named (stream, channel) alone.
+    let leaking = |stream: usize, channel: usize| {
+        let mut k = 0;
+        produce_from(
+            &original,
+            dir.path(),
+            "mkv",
+            |n, f| hide(lab, n, f, Cover::Solid),
+            move |sound, rate| {
+                let raw = sound.clone();
+                hiss(sound, rate);
+                if k == stream {
+                    sound[channel].clone_from(&raw[channel]);
+                }
+                k += 1;
+            },
+        )
+    };
+    let voice = |text: &str| format!("[[person]]\nalias = \"A\"\nvoice = {{ style = \"keep\", {text} }}\n");
+    let channel = voice("channel = 1, stream = 1");
+    let stream = voice("times = [[\"00:00:00\", \"00:01:00\"]], stream = 2");
+    for (leak, cast, passes) in [
+        ((0, 0), &channel, true),
+        ((0, 1), &channel, false),
+        ((1, 0), &channel, false),
+        ((1, 0), &stream, true),
+        ((0, 0), &stream, false),
+        ((0, 1), &stream, false),
+    ] {
+        let out = leaking(leak.0, leak.1);
+        let v = attack_by(lab, &original, &out, cast);
+        let expected: &[&str] = if passes { &[] } else { &["sound.raw"] };
+        assert_eq!(kinds(&v), expected, "raw {leak:?}, {cast}: {:#?}", v.report.failures);
+    }
+}
+
+#[test]
+fn regions_of_the_cast_are_attacked() {
+    let Some(lab) = lab() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan(lab);
+    // The face stays; the hair is hidden for a second, and what is around the mouth as long as the face is seen.
+    let text = "[[person]]\nalias = \"A\"\ntracks = [4]\nface = \"keep\"\n\
+                [[region]]\neffect = \"EFFECT\"\nbox = [0.33, 0.15, 0.72, 0.5]\nfrom = \"00:00:01\"\nto = \"00:00:02\"\n\
+                [[region]]\neffect = \"EFFECT\"\nfollow = { track = 4, box = [-0.2, 0.6, 1.2, 1.1] }\n";
+    let p = probe(&lab.clip, &Limits::default()).unwrap().video;
+    for effect in ["blur", "mosaic", "solid", "recolour"] {
+        let cast = Cast::parse(&text.replace("EFFECT", effect), "c").unwrap();
+        let regions = crate::treat::RegionPlan::of(&cast, &plan).unwrap();
+        let casting = Casting::resolve(&plan, &cast, &[], &[]).unwrap();
+        let run = |spare: Option<(usize, usize)>| {
+            let edit = |n: usize, f: &mut Frame| {
+                for (k, region) in regions.iter().enumerate() {
+                    let secs = n as f64 / 25.0;
+                    if spare != Some((k, n)) {
+                        region.apply(f, (n as u64, secs), |_| Some(lab.faces[n]));
+                    }
+                }
+                Some(())
+            };
+            let out = produce(lab, dir.path(), "mp4", edit, hiss);
+            let known = VerifyInput::new(&lab.clip, &out, &lab.models, &lab.runtime);
+            let input = VerifyInput { plan: Some(&plan), casting: Some(&casting), cast: Some(&cast), ..known };
+            verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap().report
+        };
+        let clean = run(None);
+        println!("{effect}: {:?}", clean.regions);
+        assert!(clean.cleared, "{effect}: {:#?}", clean.failures);
+        let frames: Vec<u64> = clean.regions.iter().map(|r| r.frames).collect();
+        assert_eq!(frames, [25, 75], "{effect}: {:?} of {} × {}", clean.regions, p.width, p.height);
+        for (k, n) in [(0, 25), (0, 49), (1, 0), (1, 40)] {
+            let r = run(Some((k, n)));
+            println!("{effect} {k} {n}: {:?}", r.regions[k]);
+            let hit = r.failures.iter().find(|f| f.kind == "region.visible");
+            let hit = hit.unwrap_or_else(|| panic!("{effect} {k} {n}: {:#?}", r.regions));
+            assert_eq!((hit.count, hit.first_frame), (1, Some(n as u64)), "{effect} {k}");
+            assert!(hit.detail.starts_with(&format!("region {} ", k + 1)));
+        }
+    }
+}
+
+#[test]
+fn a_stop_ends_the_attack_at_once() {
+    let Some(lab) = lab() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let out = produce(lab, dir.path(), "mp4", |n, f| hide(lab, n, f, Cover::Solid), hiss);
+    for after in [0, 1, 20, 100, 150] {
+        let calls = std::sync::atomic::AtomicU64::new(0);
+        let stop = |_: u64, _: u64| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            n if n >= after => Err(crate::Error::Interrupted),
+            _ => Ok(()),
+        };
+        let input = VerifyInput::new(&lab.clip, &out, &lab.models, &lab.runtime);
+        let ended = verify(&input, &VerifyOptions::default(), &stop).map(|v| v.report.cleared);
+        assert!(matches!(ended, Err(crate::Error::Interrupted)), "{after}: {ended:?}");
+        assert_eq!(calls.into_inner(), after + 1, "it went on after the stop");
+    }
 }
 
 fn plan(lab: &Lab) -> Plan {
@@ -307,7 +448,7 @@ fn the_cast_decides_who_may_be_seen() {
     let run = |output: &Path, casting: &Casting| {
         let known = VerifyInput::new(&lab.clip, output, &lab.models, &lab.runtime);
         let input = VerifyInput { plan: Some(&plan), casting: Some(casting), ..known };
-        verify(&input, &VerifyOptions::default(), &|_, _| {}).unwrap()
+        verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap()
     };
     let v = run(&open, &keep);
     assert!(v.report.cleared && v.report.kept.len() == 1, "{:#?}", v.report.failures);
@@ -376,12 +517,12 @@ fn anything_beside_picture_and_sound_is_stopped() {
             .args(&arguments[inputs..])
             .arg(&spoilt);
         assert!(c.status().unwrap().success(), "{name}");
-        let found = super::streams::check(&lab.clip, &spoilt).unwrap();
+        let found = super::streams::check(&lab.clip, &spoilt, &|| Ok(())).unwrap();
         for kind in expected {
             assert!(found.failures.iter().any(|f| f.kind == *kind), "{name} lacks {kind}: {:#?}", found.failures);
         }
     }
-    let passed = super::streams::check(&lab.clip, &clean).unwrap();
+    let passed = super::streams::check(&lab.clip, &clean, &|| Ok(())).unwrap();
     assert!(passed.failures.is_empty(), "{:#?}", passed.failures);
 }
 
@@ -407,7 +548,7 @@ fn texts_of_the_original_are_found_in_the_bytes() {
         data[at..at + text.len()].copy_from_slice(text);
         let spoilt = dir.path().join("spoilt.mp4");
         std::fs::write(&spoilt, data).unwrap();
-        let found = super::streams::check(&original, &spoilt).unwrap();
+        let found = super::streams::check(&original, &spoilt, &|| Ok(())).unwrap();
         assert!(found.failures.iter().any(|f| f.kind.starts_with("bytes.")), "{}", text.escape_ascii());
         assert!(found.failures.iter().all(|f| !f.detail.contains("nurse") && !f.detail.contains("Minsk")));
     }
@@ -417,7 +558,7 @@ fn texts_of_the_original_are_found_in_the_bytes() {
 fn no_film_and_the_same_film_are_told_apart() {
     let Some(lab) = lab() else { return };
     let input = VerifyInput::new(&lab.clip, &lab.clip, &lab.models, &lab.runtime);
-    assert_eq!(verify(&input, &VerifyOptions::default(), &|_, _| {}).unwrap_err().exit_code(), 2);
+    assert_eq!(verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap_err().exit_code(), 2);
     let dir = tempfile::tempdir().unwrap();
     let junk = dir.path().join("out.mp4");
     std::fs::write(&junk, b"not a film at all").unwrap();

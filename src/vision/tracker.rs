@@ -253,7 +253,9 @@ impl Tracker {
         let born: Vec<Detection> =
             free.iter().filter(|d| !held.iter().any(|h| same_face(h, &d.rect))).copied().collect();
         if self.live.len() + born.len() > MAX_LIVE {
-            return Err(Error::Limit(format!("more than {MAX_LIVE} faces at once in frame {now}")));
+            return Err(Error::Limit(format!(
+                "more than the limit of {MAX_LIVE} faces at once in frame {now}; cut that part out first"
+            )));
         }
         let settings = self.settings;
         let found = pool.map(&born, |networks, d| {

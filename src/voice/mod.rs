@@ -39,6 +39,8 @@ mod vtln;
 
 pub use cleared::ClearedAudio;
 pub use finding::VoiceFinding;
+#[cfg(test)]
+pub(crate) use policy::Timeline;
 pub use policy::{StreamPolicy, VoiceStyle};
 pub use secret::Secret;
 pub use statistics::SpeechStatistics;

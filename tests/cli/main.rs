@@ -11,4 +11,5 @@ mod formats;
 mod machine;
 mod outputs;
 mod refusals;
+mod sandbox;
 mod stops;

@@ -105,6 +105,54 @@ fn a_film_cut_in_the_middle_needs_salvage() {
 }
 
 #[test]
+fn films_past_the_limits() {
+    let sandbox = Sandbox::new();
+    let make = |name: &str, args: &[&str]| {
+        let path = sandbox.path(name).to_string_lossy().into_owned();
+        ffmpeg([args, &[path.as_str()]].concat());
+    };
+    let lavfi = |source: &'static str| ["-f", "lavfi", "-i", source];
+    let wide = [&lavfi("color=s=16402x16:d=0.1")[..], &["-c:v", "ffv1"]].concat();
+    let high = [&lavfi("color=s=16x16402:d=0.1")[..], &["-c:v", "ffv1"]].concat();
+    let large = [&lavfi("color=s=13000x11000:r=1:d=1")[..], &["-c:v", "ffv1", "-threads", "1"]].concat();
+    // Two pictures, more than a day apart.
+    let long = [&lavfi("color=s=64x48:r=1/90000:d=180000")[..], &["-c:v", "ffv1"]].concat();
+    let mut streams = [&lavfi("color=s=64x48:d=0.2")[..], &lavfi("sine=d=0.2"), &["-map", "0:v"]].concat();
+    streams.extend(["-map", "1:a"].repeat(64));
+    streams.extend(["-c:v", "ffv1", "-c:a", "pcm_s16le"]);
+    let limits = [
+        ("wide", wide, "picture"),
+        ("high", high, "picture"),
+        ("large", large, "pixels"),
+        ("long", long, "lasts"),
+        ("streams", streams, "streams"),
+    ];
+    for (name, args, word) in limits {
+        let film = format!("{name}.mkv");
+        make(&film, &args);
+        let before = sandbox.files();
+        let run = sandbox.run(["disguise", &film, "-o", "out.mkv"]).refuses(3, word);
+        assert!(run.stderr.contains("limit"), "{name}: {}", run.stderr);
+        assert_eq!(sandbox.files(), before);
+        std::fs::remove_file(sandbox.path(&film)).unwrap();
+    }
+}
+
+#[test]
+fn casts_past_the_limits() {
+    let sandbox = Sandbox::new();
+    sandbox.copy(pattern(), "in.mp4");
+    let people: String = (0..1001).map(|i| format!("[[person]]\nalias = \"P{i}\"\ntracks = [{i}]\n")).collect();
+    sandbox.write("many.toml", people.as_bytes());
+    sandbox.write("large.toml", "# nothing\n".repeat(500_000).as_bytes());
+    let before = sandbox.files();
+    for cast in ["many.toml", "large.toml"] {
+        sandbox.run(["disguise", "in.mp4", "-o", "out.mp4", "--cast", cast]).refuses(4, "limit");
+        assert_eq!(sandbox.files(), before);
+    }
+}
+
+#[test]
 fn wrong_command_lines() {
     let sandbox = Sandbox::new();
     sandbox.copy(pattern(), "in.mp4");

@@ -3,6 +3,7 @@
 use crate::common::{Kit, Sandbox, collect, kit, signal, wait_until};
 use crate::refusals::left_over;
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 const DISGUISE: [&str; 6] = ["disguise", "in.mp4", "-o", "out.mp4", "--preset", "web"];
 
@@ -50,5 +51,37 @@ fn an_interrupt_cleans_up() {
         collect(child).refuses(130, "interrupted");
         assert!(!sandbox.path("out.mp4").exists());
         assert!(!left_over(&sandbox), "{name}: {:?}", sandbox.files());
+    }
+}
+
+/// Whether a thread of this name runs.
+fn has_thread(pid: u32, name: &str) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|t| std::fs::read_to_string(t.path().join("comm")).ok()).any(|c| c.trim() == name)
+}
+
+#[test]
+fn an_interrupt_during_the_attack_ends_it_promptly() {
+    let Some(kit) = kit("an_interrupt_during_the_attack_ends_it_promptly") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.copy(&kit.short, "in.mp4");
+    sandbox.run_with(kit, DISGUISE).ends_with(0);
+    let alone = ["verify", "in.mp4", "out.mp4", "--recall", "max", "--report", "attack"];
+    let again = ["disguise", "in.mp4", "-o", "again.mp4", "--preset", "web"];
+    for (args, thread, name) in [
+        (&alone[..], "verify-find", "INT"),
+        (&alone[..], "verify-source", "TERM"),
+        (&again[..], "verify-find", "TERM"),
+        (&again[..], "verify-output", "INT"),
+    ] {
+        let mut child = sandbox.with(kit).args(args).spawn().unwrap();
+        let pid = child.id();
+        assert!(wait_until(&mut child, || has_thread(pid, thread)), "it ended early: {:?}", collect(child));
+        let start = Instant::now();
+        signal(name, &pid.to_string());
+        collect(child).refuses(130, "interrupted");
+        assert!(start.elapsed() < Duration::from_secs(10), "{args:?} took {:?} to stop", start.elapsed());
+        assert!(!sandbox.path("again.mp4").exists() && !sandbox.path("attack/report.json").exists());
+        assert!(!left_over(&sandbox), "{:?}", sandbox.files());
     }
 }

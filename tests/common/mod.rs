@@ -1,5 +1,8 @@
 //! A sandbox for the built binary: an empty folder as working directory and home, with outcomes to assert on.
 
+#[path = "schema.rs"]
+pub mod schema;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,7 +41,7 @@ impl Outcome {
     #[track_caller]
     pub fn refuses(self, code: i32, word: &str) -> Self {
         let run = self.ends_with(code);
-        let progress = ["analysing: ", "rendering: ", "verifying: "];
+        let progress = ["analysing: ", "searching again: ", "rendering: ", "verifying: ", "note: sandbox: "];
         let lines: Vec<&str> = run.stderr.lines().filter(|l| !progress.iter().any(|p| l.starts_with(p))).collect();
         assert_eq!(lines.len(), 1, "one line is wanted: {}", run.stderr);
         assert!(lines[0].starts_with("understudy: "), "{}", run.stderr);

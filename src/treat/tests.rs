@@ -1,0 +1,166 @@
+//! What a frame looks like where several orders meet.
+
+use super::{FaceWork, Faults, RegionPlan, Treater};
+use crate::geom::{InFrame, Rect};
+use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
+use crate::plan::{
+    Cast, Casting, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint,
+    VideoSummary,
+};
+use crate::swap::Mesh;
+use crate::units::{FrameIndex, TimeBase, Timestamp};
+use std::collections::BTreeMap;
+
+/// A checkerboard of single pixels: no cover leaves one pixel of it, mixing it back shows at once.
+fn checkerboard() -> Frame {
+    let layout = PixelLayout { model: ColorModel::Gray, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+    let mut f = Frame::black(320, 240, layout, ColorDesc { full_range: Some(true), ..ColorDesc::default() });
+    if let Samples::U8(v) = &mut f.planes[0].samples {
+        v.iter_mut().enumerate().for_each(|(i, s)| *s = if (i % 320 + i / 320) % 2 == 0 { 40 } else { 220 });
+    }
+    f
+}
+
+/// Mean difference of neighbouring pixels in a box: 180 on the checkerboard, 0 under a cover.
+fn detail(f: &Frame, r: [usize; 4]) -> f32 {
+    let at = |x: usize, y: usize| f.planes[0].samples.get(y * 320 + x);
+    let (mut sum, mut n) = (0.0, 0.0);
+    for y in r[1]..r[3] {
+        for x in r[0]..r[2] - 1 {
+            sum += (at(x, y) - at(x + 1, y)).abs();
+            n += 1.0;
+        }
+    }
+    sum / n
+}
+
+/// A plan with still faces (track, first frame, end, box), 25 frames per second.
+fn plan(tracks: &[(u32, u64, u64, Rect<InFrame>)]) -> Plan {
+    let list = tracks.iter().map(|(id, first, end, rect)| {
+        let sample = PlanSample { rect: *rect, score: 0.9, origin: Origin::Detected, points: None };
+        PlanTrack {
+            id: *id,
+            person: *id,
+            first: FrameIndex(*first),
+            end: FrameIndex(*end),
+            confirmed: true,
+            max_score: 0.9,
+            width_px: rect.width(),
+            blocks: vec![SampleBlock::pack(*first, &vec![sample; (end - first) as usize]).unwrap()],
+        }
+    });
+    let person = |t: &(u32, u64, u64, Rect<InFrame>)| PlanPerson {
+        id: t.0,
+        tracks: vec![t.0],
+        embedding: vec![],
+        tone: [0.5; 3],
+        frames: t.2 - t.1,
+    };
+    Plan {
+        version: PLAN_VERSION,
+        source_path: String::new(),
+        source: SourceFingerprint { bytes: 0, sha256: String::new() },
+        video: VideoSummary {
+            width: 320,
+            height: 240,
+            frames: 200,
+            fps: 25.0,
+            time_base: TimeBase::new(1, 25).unwrap(),
+            start: 0,
+        },
+        recall: String::new(),
+        models: vec![],
+        cuts: vec![],
+        people: tracks.iter().map(person).collect(),
+        tracks: list.collect(),
+        findings: vec![],
+        salvaged: false,
+    }
+}
+
+/// Treats the checkerboard as frame `n`.
+fn treat(plan: &Plan, cast: &str, n: u64) -> Frame {
+    let cast = Cast::parse(cast, "cast").unwrap();
+    let casting = Casting::resolve(plan, &cast, &[], &[]).unwrap();
+    let mesh = Mesh::embedded().unwrap();
+    let regions = RegionPlan::of(&cast, plan).unwrap();
+    let treater = Treater {
+        mesh: &mesh,
+        doubles: &BTreeMap::new(),
+        casting: &casting,
+        regions: &regions,
+        time_base: plan.video.time_base,
+        start: 0,
+        seed: 1,
+        faults: &Faults::default(),
+    };
+    let here = plan.tracks.iter().filter(|t| (t.first.0..t.end.0).contains(&n));
+    let work: Vec<FaceWork> = here
+        .map(|t| FaceWork {
+            track: t.id,
+            sample: t.samples(n, n + 1).unwrap()[0].1.clone(),
+            typical_width: t.width_px,
+            confirmed: true,
+            motion: None,
+            light: None,
+        })
+        .collect();
+    let raw = RawFrame { frame: checkerboard(), index: FrameIndex(n), pts: Timestamp(n as i64), duration: None };
+    treater.treat(raw, &work, false).unwrap().frame.frame().clone()
+}
+
+fn face(x: f32, y: f32) -> Rect<InFrame> {
+    Rect::new(x, y, x + 50.0, y + 60.0)
+}
+
+const REVEAL: &str = "[[person]]\nalias = \"A\"\ntracks = [1]\nface = \"solid\"\n\
+                      reveal = { at = \"00:00:01\", over = \"2s\", consent = \"signed\" }\n";
+
+#[test]
+fn a_dissolving_veil_brings_back_its_own_face_only() {
+    // Two heads that overlap; the one that dissolves is the larger, so that by size alone it would come last.
+    let neighbour = face(150.0, 80.0);
+    let plan = plan(&[(1, 0, 200, Rect::new(85.0, 70.0, 145.0, 145.0)), (2, 0, 200, neighbour)]);
+    let own = [95, 90, 125, 130];
+    let other = [150, 80, 200, 140];
+    for style in ["solid", "blur", "mosaic"] {
+        let cast = format!("{REVEAL}[[person]]\nalias = \"B\"\ntracks = [2]\nface = \"{style}\"\n");
+        for n in [0, 25, 26, 50, 74, 75, 199] {
+            let f = treat(&plan, &cast, n);
+            assert!(detail(&f, other) < 8.0, "{style}, frame {n}: {}", detail(&f, other));
+        }
+        let steps = [10, 30, 50, 70, 80].map(|n| detail(&treat(&plan, &cast, n), own));
+        assert!(steps[0] < 1.0 && steps[4] > 170.0 && steps.is_sorted(), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_dissolving_veil_brings_back_no_region() {
+    let plan = plan(&[(1, 0, 200, face(100.0, 80.0))]);
+    for place in ["box = [0.4, 0.3, 0.6, 0.7]", "follow = { track = 1, box = [0.5, 0.0, 1.5, 1.0] }"] {
+        let cast = format!("{REVEAL}[[region]]\neffect = \"mosaic\"\n{place}\n");
+        for n in [0, 26, 50, 74, 76, 190] {
+            let f = treat(&plan, &cast, n);
+            assert!(detail(&f, [130, 85, 150, 135]) < 8.0, "{place}, frame {n}");
+        }
+        assert!(detail(&treat(&plan, &cast, 190), [102, 85, 120, 135]) > 170.0, "the rest of the face is shown");
+    }
+}
+
+#[test]
+fn a_timed_region_holds_its_place_when_the_face_it_follows_is_lost() {
+    let plan = plan(&[(1, 50, 100, face(100.0, 60.0))]);
+    let follow = "[[region]]\neffect = \"solid\"\nfollow = { track = 1, box = [0.0, 1.2, 1.0, 2.0] }\n";
+    let timed = format!("{follow}from = \"00:00:01\"\nto = \"00:00:06\"\n");
+    let below = [105, 140, 145, 175];
+    for (n, hidden) in
+        [(24, false), (25, true), (49, true), (50, true), (99, true), (100, true), (149, true), (150, false)]
+    {
+        let left = detail(&treat(&plan, &timed, n), below);
+        assert_eq!(left < 1.0, hidden, "frame {n}: {left}");
+    }
+    // Without times it lasts as long as the face.
+    for (n, hidden) in [(49, false), (50, true), (99, true), (100, false)] {
+        assert_eq!(detail(&treat(&plan, follow, n), below) < 1.0, hidden, "frame {n}");
+    }
+}

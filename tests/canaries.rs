@@ -1,0 +1,344 @@
+#![expect(clippy::unwrap_used, reason = "a test may stop where it likes")]
+
+//! One fault each, put into a disguised film by other tools. The gate must stop every one and name it; the film
+//! without a fault must pass. Everything goes through the program as a user calls it.
+//!
+//! `UNDERSTUDY_SOAK=1` puts the untreated frame and the raw voice among 10 000 frames instead of 500.
+
+#[path = "common/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "helpers shared with other tests")]
+mod common;
+
+use common::{Kit, Outcome, Sandbox, ffmpeg, kit};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+/// Frames of the short film, 25 a second.
+const FRAMES: u64 = 100;
+/// Nothing of the tool that puts the fault in may stay, or the gate would stop the film for that.
+const CLEAN: [&str; 9] =
+    ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-dn"];
+
+/// Films that all canaries are made from, in one folder: `in.mkv` and `out.mkv` (its disguise), `film.plan`,
+/// `out.mp4` (another disguise), `two.mkv` (the person of `in` beside the double of `out`) with `two.plan`.
+struct Lab {
+    kit: &'static Kit,
+    dir: Sandbox,
+}
+
+fn lab(test: &str) -> Option<&'static Lab> {
+    static LAB: OnceLock<Option<Lab>> = OnceLock::new();
+    let kit = kit(test)?;
+    LAB.get_or_init(|| {
+        let lab = Lab { kit, dir: Sandbox::new() };
+        let film = kit.film.to_string_lossy().into_owned();
+        let small =
+            ["-t", "4", "-vf", "scale=480:270", "-map", "0:v", "-map", "0:a", "-c:v", "ffv1", "-c:a", "pcm_s16le"];
+        lab.make(&["-i", &film], &small, "in.mkv");
+        lab.run(&["disguise", "in.mkv", "-o", "out.mkv", "--preset", "lossless", "--plan", "film.plan"]).ends_with(0);
+        Some(lab)
+    })
+    .as_ref()
+}
+
+impl Lab {
+    fn at(&self, name: &str) -> String {
+        self.dir.path(name).to_string_lossy().into_owned()
+    }
+
+    fn run(&self, args: &[&str]) -> Outcome {
+        self.dir.run_with(self.kit, args)
+    }
+
+    /// Makes a film of films with FFmpeg, in two steps: what an encoder writes about itself is gone after the second.
+    /// Names ending in a film's are looked for in the folder.
+    fn make(&self, inputs: &[&str], how: &[&str], name: &str) {
+        let there = |a: &&str| {
+            let film = [".mkv", ".mp4", ".png", ".txt"].iter().any(|e| a.ends_with(e)) && !a.contains('/');
+            if film { self.at(a) } else { (*a).to_owned() }
+        };
+        let step = format!("step-{name}.nut");
+        let mut args: Vec<String> = inputs.iter().map(there).collect();
+        args.extend(how.iter().map(|a| (*a).to_owned()));
+        args.extend(CLEAN.iter().map(|a| (*a).to_owned()));
+        args.push(self.at(&step));
+        ffmpeg(&args);
+        let copy = ["-i", &self.at(&step), "-map", "0", "-c", "copy"].map(str::to_owned);
+        ffmpeg(copy.into_iter().chain(CLEAN.iter().map(|a| (*a).to_owned())).chain([self.at(name)]));
+        std::fs::remove_file(self.dir.path(&step)).unwrap();
+    }
+
+    /// Attacks a film and returns what failed.
+    fn attack(&self, original: &str, output: &str, more: &[&str]) -> (i32, BTreeSet<String>, serde_json::Value) {
+        let report = format!("{output}.attack");
+        let fixed = ["verify", original, output, "--report", &report];
+        let run = self.run(&[&fixed[..], more].concat());
+        assert!(run.code == 0 || run.code == 7, "{output}: {} {}", run.code, run.stderr);
+        let json = std::fs::read(self.dir.path(&report).join("report.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["cleared"], run.code == 0);
+        common::schema::check_report(&json).unwrap_or_else(|e| panic!("{output}: {e}"));
+        let kinds = json["failures"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap().to_owned());
+        (run.code, kinds.collect(), json)
+    }
+
+    /// A film that must be stopped for `wanted` and nothing else but `also`. Returns the report.
+    #[track_caller]
+    fn stopped(
+        &self,
+        original: &str,
+        output: &str,
+        more: &[&str],
+        wanted: &[&str],
+        also: &[&str],
+    ) -> serde_json::Value {
+        let (code, kinds, json) = self.attack(original, output, more);
+        assert_eq!(code, 7, "{output} passed");
+        for w in wanted {
+            assert!(kinds.contains(*w), "{output} was not stopped for {w}: {}", json["failures"]);
+        }
+        let other: Vec<&String> =
+            kinds.iter().filter(|k| !wanted.contains(&k.as_str()) && !also.contains(&k.as_str())).collect();
+        assert!(other.is_empty(), "{output} was stopped for {other:?} too: {}", json["failures"]);
+        json
+    }
+
+    /// The entry of a kind of failure.
+    fn failure<'j>(json: &'j serde_json::Value, kind: &str) -> &'j serde_json::Value {
+        json["failures"].as_array().unwrap().iter().find(|f| f["kind"] == kind).unwrap()
+    }
+}
+
+const PLAN: [&str; 2] = ["--plan", "film.plan"];
+const VIDEO: [&str; 8] = ["-map", "[v]", "-map", "0:a", "-c:v", "ffv1", "-c:a", "copy"];
+
+#[test]
+fn the_clean_film_passes() {
+    let Some(lab) = lab("the_clean_film_passes") else { return };
+    lab.make(&["-i", "out.mkv"], &["-map", "0", "-c:v", "ffv1", "-c:a", "copy"], "clean.mkv");
+    let (code, _, json) = lab.attack("in.mkv", "clean.mkv", &PLAN);
+    assert_eq!(code, 0, "{}", json["failures"]);
+    assert_eq!(json["frames"], FRAMES);
+    // And without any knowledge of the plan.
+    assert_eq!(lab.attack("in.mkv", "clean.mkv", &[]).0, 0);
+}
+
+#[test]
+fn one_untreated_frame() {
+    let Some(lab) = lab("one_untreated_frame") else { return };
+    let frame = "[0:v][1:v]overlay=enable='eq(n,41)':format=auto,format=yuv420p[v]";
+    lab.make(&["-i", "out.mkv", "-i", "in.mkv"], &[&["-filter_complex", frame][..], &VIDEO].concat(), "frame.mkv");
+    for more in [&PLAN[..], &[]] {
+        let json = lab.stopped("in.mkv", "frame.mkv", more, &["face.untouched"], &["face.recognised"]);
+        let f = Lab::failure(&json, "face.untouched");
+        assert_eq!((f["count"].as_u64(), f["first_frame"].as_u64()), (Some(1), Some(41)));
+    }
+}
+
+#[test]
+fn one_frame_with_the_box_in_the_wrong_place() {
+    let Some(lab) = lab("one_frame_with_the_box_in_the_wrong_place") else { return };
+    let boxed = "[1:v]drawbox=x=0:y=60:w=110:h=150:color=gray:t=fill[w];[0:v][w]overlay=enable='eq(n,66)':format=auto,format=yuv420p[v]";
+    lab.make(&["-i", "out.mkv", "-i", "in.mkv"], &[&["-filter_complex", boxed][..], &VIDEO].concat(), "box.mkv");
+    let json = lab.stopped("in.mkv", "box.mkv", &PLAN, &["face.untouched"], &["face.recognised"]);
+    assert_eq!(Lab::failure(&json, "face.untouched")["first_frame"], 66);
+}
+
+/// Replaces 40 ms of the sound by the original's.
+fn leak(at: &str, until: &str) -> String {
+    format!(
+        "[0:a]volume=0:enable='between(t,{at},{until})'[a];[1:a]volume=0:enable='not(between(t,{at},{until}))'[b];\
+         [a][b]amix=inputs=2:normalize=0[s]"
+    )
+}
+
+const SOUND: [&str; 8] = ["-map", "0:v", "-map", "[s]", "-c:v", "copy", "-c:a", "pcm_s16le"];
+
+#[test]
+fn forty_milliseconds_of_the_voice() {
+    let Some(lab) = lab("forty_milliseconds_of_the_voice") else { return };
+    let filter = leak("2", "2.04");
+    lab.make(&["-i", "out.mkv", "-i", "in.mkv"], &[&["-filter_complex", &filter][..], &SOUND].concat(), "voice.mkv");
+    let json = lab.stopped("in.mkv", "voice.mkv", &PLAN, &["sound.raw"], &[]);
+    let at = json["sound"][0]["leaked_at"][0].as_f64().unwrap();
+    assert!((1.95..2.05).contains(&at), "{at}");
+}
+
+#[test]
+fn one_frame_and_one_sound_in_a_long_film() {
+    let Some(lab) = lab("one_frame_and_one_sound_in_a_long_film") else { return };
+    let times: u64 = if std::env::var_os("UNDERSTUDY_SOAK").is_some_and(|v| v == "1") { 100 } else { 5 };
+    let again = (times - 1).to_string();
+    let all = ["-map", "0", "-c", "copy"];
+    lab.make(&["-stream_loop", &again, "-i", "in.mkv"], &all, "long-in.mkv");
+    lab.make(&["-stream_loop", &again, "-i", "out.mkv"], &all, "long-out.mkv");
+    let (code, _, json) = lab.attack("long-in.mkv", "long-out.mkv", &[]);
+    assert_eq!((code, json["frames"].as_u64()), (0, Some(times * FRAMES)), "{}", json["failures"]);
+    // In the middle of the film, where somebody speaks.
+    let (n, secs) = (times * FRAMES / 2 + 7, (times / 2 * 4 + 2) as f64);
+    let both = format!(
+        "[0:v][1:v]overlay=enable='eq(n,{n})':format=auto,format=yuv420p[v];{}",
+        leak(&secs.to_string(), &(secs + 0.04).to_string())
+    );
+    let how = ["-filter_complex", &both, "-map", "[v]", "-map", "[s]", "-c:v", "ffv1", "-c:a", "pcm_s16le"];
+    lab.make(&["-i", "long-out.mkv", "-i", "long-in.mkv"], &how, "long-bad.mkv");
+    let json = lab.stopped("long-in.mkv", "long-bad.mkv", &[], &["face.untouched", "sound.raw"], &["face.recognised"]);
+    let f = Lab::failure(&json, "face.untouched");
+    assert_eq!((f["count"].as_u64(), f["first_frame"].as_u64()), (Some(1), Some(n)));
+    for name in ["long-in.mkv", "long-out.mkv", "long-bad.mkv"] {
+        std::fs::remove_file(lab.dir.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn places_times_names_and_thumbnails() {
+    let Some(lab) = lab("places_times_names_and_thumbnails") else { return };
+    lab.run(&["disguise", "in.mkv", "-o", "out.mp4", "--preset", "web"]).ends_with(0);
+    let still = lab.at("still.png");
+    ffmpeg(["-i", &lab.at("in.mkv"), "-frames:v", "1", "-vf", "scale=64:-2", &still]);
+    let copy = ["-c", "copy", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"];
+    // A fault, what it must be stopped for, and what it may be stopped for besides.
+    let cases: [(&str, &[&str], &[&str], &[&str]); 5] = [
+        ("plain", &[], &[], &[]),
+        ("gps", &["-metadata", "location=+52.3731+004.8922/"], &["container.tag"], &["tag", "bytes.metadata"]),
+        ("time", &["-metadata", "creation_time=2024-05-17T09:41:00Z"], &["container.time"], &["tag"]),
+        ("name", &["-metadata:s:v", "handler_name=Anna Example"], &["container.name"], &["tag"]),
+        (
+            "still",
+            &["-map", "0", "-map", "1", "-disposition:v:1", "attached_pic"],
+            &["stream.picture"],
+            &["stream.mark", "tag", "container.tag"],
+        ),
+    ];
+    for (name, tags, wanted, also) in cases {
+        let film = format!("{name}.mp4");
+        let source = lab.at("out.mp4");
+        let mut args = vec!["-i", &source];
+        if name == "still" {
+            args.extend(["-i", &still]);
+        }
+        let path = lab.at(&film);
+        let args = [&args[..], &copy, tags, &[&path]].concat();
+        ffmpeg(args);
+        if wanted.is_empty() {
+            let (code, _, json) = lab.attack("in.mkv", &film, &PLAN);
+            assert_eq!(code, 0, "a copy without a fault is stopped: {}", json["failures"]);
+        } else {
+            lab.stopped("in.mkv", &film, &PLAN, wanted, also);
+        }
+    }
+    // A position atom as cameras write it, put into the file by hand: into `moov`, as its last part.
+    let bytes = std::fs::read(lab.dir.path("out.mp4")).unwrap();
+    let moov = bytes.windows(4).position(|w| w == b"moov").unwrap() - 4;
+    let size = u32::from_be_bytes(bytes[moov..moov + 4].try_into().unwrap());
+    let text = b"+52.3731+004.8922/";
+    let mut atom = Vec::new();
+    atom.extend((8 + 12 + text.len() as u32).to_be_bytes());
+    atom.extend(b"udta");
+    atom.extend((12 + text.len() as u32).to_be_bytes());
+    atom.extend(b"\xa9xyz");
+    atom.extend((text.len() as u16).to_be_bytes());
+    atom.extend([0x15, 0xc7]);
+    atom.extend(text);
+    let end = moov + size as usize;
+    // Only where nothing after it moves: a film whose index stands at its end.
+    if end == bytes.len() {
+        let mut spoilt = bytes.clone();
+        spoilt.extend(&atom);
+        spoilt[moov..moov + 4].copy_from_slice(&(size + atom.len() as u32).to_be_bytes());
+        std::fs::write(lab.dir.path("atom.mp4"), spoilt).unwrap();
+        lab.stopped("in.mkv", "atom.mp4", &PLAN, &["container.tag"], &["tag", "bytes.metadata"]);
+    } else {
+        let mut spoilt = bytes.clone();
+        spoilt.extend(&atom);
+        std::fs::write(lab.dir.path("atom.mp4"), spoilt).unwrap();
+        let (code, kinds, _) = lab.attack("in.mkv", "atom.mp4", &PLAN);
+        assert!(code == 7 && kinds.iter().any(|k| k.starts_with("container.")), "{kinds:?}");
+    }
+}
+
+/// The film with two people: the person of the sample, and beside them the double that stands for them in `out.mkv`.
+fn two_people(lab: &Lab) -> [String; 2] {
+    let beside =
+        ["-filter_complex", "[0:v][1:v]hstack[v]", "-map", "[v]", "-map", "0:a", "-c:v", "ffv1", "-c:a", "copy"];
+    lab.make(&["-i", "in.mkv", "-i", "out.mkv"], &beside, "two.mkv");
+    let told = lab.run(&["analyse", "two.mkv", "-o", "two.plan", "--force"]).ends_with(0).stdout;
+    let people: Vec<&str> = told.lines().filter_map(|l| l.trim().strip_prefix("person ")).collect();
+    assert_eq!(people.len(), 2, "{told}");
+    [0, 1].map(|i: usize| people[i].split(':').next().unwrap().to_owned())
+}
+
+#[test]
+fn swapped_orders_and_one_double_for_two() {
+    let Some(lab) = lab("swapped_orders_and_one_double_for_two") else { return };
+    let people = two_people(lab);
+    let cast = |kept: usize| {
+        let entry = |alias: &str, person: &str, face: &str| {
+            format!("[[person]]\nalias = \"{alias}\"\npeople = [{person}]\nface = \"{face}\"\n")
+        };
+        let [a, b] = if kept == 0 { ["keep", "swap"] } else { ["swap", "keep"] };
+        format!("{}{}", entry("First", &people[0], a), entry("Second", &people[1], b))
+    };
+    lab.dir.write("first.toml", cast(0).as_bytes());
+    lab.dir.write("second.toml", cast(1).as_bytes());
+    let render = ["render", "two.plan", "-o", "first.mkv", "--preset", "lossless", "--cast", "first.toml"];
+    lab.run(&render).ends_with(0);
+    let with = |cast: &'static str| ["--plan", "two.plan", "--cast", cast];
+    let (code, _, json) = lab.attack("two.mkv", "first.mkv", &with("first.toml"));
+    assert_eq!((code, json["kept"].as_array().unwrap().len()), (0, 1), "{}", json["failures"]);
+    // Who was to be hidden is seen, and the other way round.
+    let json = lab.stopped(
+        "two.mkv",
+        "first.mkv",
+        &with("second.toml"),
+        &["face.untouched"],
+        &["face.recognised", "face.partly"],
+    );
+    assert!(Lab::failure(&json, "face.untouched")["detail"].as_str().unwrap().contains("First"));
+    assert!(json["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == "face.altered"), "{}", json["warnings"]);
+
+    // A cast cannot give one double to two people.
+    let twice = cast(0).replace("\"keep\"", "{ double = \"d05\" }").replace("\"swap\"", "{ double = \"d05\" }");
+    lab.dir.write("twice.toml", twice.as_bytes());
+    lab.run(&["render", "two.plan", "-o", "twice.mkv", "--cast", "twice.toml"]).refuses(4, "twice");
+    // A film in which it was done all the same: each half disguised by itself.
+    lab.dir.write("one.toml", b"[policy]\ndouble = \"d05\"\n");
+    let halves = [("in.mkv", "left.mkv"), ("out.mkv", "right.mkv")];
+    for (film, half) in halves {
+        let args = ["disguise", film, "-o", half, "--preset", "lossless", "--cast", "one.toml", "--report", "half"];
+        lab.run(&args).ends_with(0);
+    }
+    let beside =
+        ["-filter_complex", "[0:v][1:v]hstack[v]", "-map", "[v]", "-map", "0:a", "-c:v", "ffv1", "-c:a", "copy"];
+    lab.make(&["-i", "left.mkv", "-i", "right.mkv"], &beside, "twice.mkv");
+    let (code, kinds, json) = lab.attack("two.mkv", "twice.mkv", &["--plan", "two.plan"]);
+    println!(
+        "cosines: {:?}",
+        json["people"].as_array().unwrap().iter().map(|p| p["identity"]["cosine_double"].clone()).collect::<Vec<_>>()
+    );
+    assert!(code == 7 && kinds.contains("face.same_double"), "{}", json["people"]);
+    // Two doubles are told apart.
+    lab.run(&["render", "two.plan", "-o", "both.mkv", "--preset", "lossless"]).ends_with(0);
+    let (code, _, json) = lab.attack("two.mkv", "both.mkv", &["--plan", "two.plan"]);
+    println!(
+        "cosines: {:?}",
+        json["people"].as_array().unwrap().iter().map(|p| p["identity"]["cosine_double"].clone()).collect::<Vec<_>>()
+    );
+    assert_eq!(code, 0, "{}", json["failures"]);
+}
+
+#[test]
+fn pictures_of_a_cast_mean_the_same_to_the_attack_as_to_the_render() {
+    let Some(lab) = lab("pictures_of_a_cast_mean_the_same_to_the_attack_as_to_the_render") else { return };
+    std::fs::create_dir_all(lab.dir.path("refs")).unwrap();
+    ffmpeg(["-i", &lab.at("in.mkv"), "-vf", "select=eq(n\\,20)", "-frames:v", "1", &lab.at("refs/guide.png")]);
+    lab.dir.write("refs.toml", b"[[person]]\nalias = \"Guide\"\nrefs = [\"refs/*.png\"]\nface = \"keep\"\n");
+    let args = ["disguise", "in.mkv", "-o", "kept.mkv", "--preset", "lossless", "--cast", "refs.toml"];
+    lab.run(&args).ends_with(0);
+    let cast = ["--plan", "film.plan", "--cast", "refs.toml"];
+    let (code, _, json) = lab.attack("in.mkv", "kept.mkv", &cast);
+    assert_eq!((code, json["kept"].as_array().unwrap().len()), (0, 1), "{}", json["failures"]);
+    assert!(json["kept"][0].as_str().unwrap().starts_with("Guide: 100 "), "{}", json["kept"]);
+    // Without the cast the same film shows somebody who must not be seen.
+    lab.stopped("in.mkv", "kept.mkv", &PLAN, &["face.untouched"], &["face.recognised"]);
+}
