@@ -19,10 +19,12 @@ use std::sync::Arc;
 const BLOCK: usize = 128;
 /// Detector score from which something is a face even if no mesh ever fitted it (seen from behind, masked).
 const SURE_SCORE: f32 = 0.7;
-/// Faces of this width (pixels) up are large enough for the mesh: where it fits in less than one frame in ten, a
-/// detector below [`REFUSED_SCORE`] has seen a flag, a hand, a shirt. Over 45 films, all 15 such tracks were none.
+/// Faces of this width (pixels) up are large enough for the mesh: where it fits in less than one frame in ten of so many
+/// seconds, a detector below [`REFUSED_SCORE`] has seen a flag, a hand, a shirt. Over 45 films, all 15 such tracks of
+/// any length were none; the short ones are averaged away all the same, because that costs little.
 const REFUSED_WIDTH: f32 = 60.0;
 const REFUSED_SCORE: f32 = 0.75;
+const REFUSED_SECS: f64 = 2.0;
 
 /// What to analyse.
 pub struct AnalyseJob<'a> {
@@ -191,7 +193,8 @@ impl Collected {
             let max_score = summary.map_or(0.0, |s| s.max_score);
             let frames = t.next - t.first;
             let meshless = t.meshes * 10 < frames && width_px >= REFUSED_WIDTH;
-            if meshless && max_score < REFUSED_SCORE && job.recall != Recall::Max {
+            let lasting = frames as f64 >= REFUSED_SECS * video.fps;
+            if meshless && lasting && max_score < REFUSED_SCORE && job.recall != Recall::Max {
                 findings.push(Finding {
                     kind: "track.refused".into(),
                     frame: Some(t.first),

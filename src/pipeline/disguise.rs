@@ -215,18 +215,18 @@ pub fn render_and_verify(
         match attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)? {
             Attempt::Published(done) => return Ok(*done),
             Attempt::Refused(refused) => {
-                let Refused { report, missed } = *refused;
+                let missed = &refused.missed;
                 let again = attempt < ATTEMPTS && {
-                    let added = add_missed(&mut plan, &missed)?;
+                    let added = add_missed(&mut plan, missed)?;
                     let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
-                    weak | recast(job, &plan, &report, &casting, attempt, &mut choices, &mut covered) | added
+                    weak | recast(job, &plan, &refused, &casting, attempt, &mut choices, &mut covered) | added
                 };
                 if !again {
-                    return Err(residual(&report, &job.report.join("report.html")));
+                    return Err(residual(&refused.report, &job.report.join("report.html")));
                 }
                 progress.note(&format!(
                     "the attack succeeded ({}): trying again with another double, or a cover",
-                    report.failures.first().map_or("", |f| f.detail.as_str())
+                    refused.report.failures.first().map_or("", |f| f.detail.as_str())
                 ));
             }
         }
@@ -259,6 +259,7 @@ enum Attempt {
 struct Refused {
     report: Report,
     missed: Vec<Missed>,
+    accused: Vec<String>,
 }
 
 /// Changes the cast of those whom the attack found, as far as the cast file leaves the choice open: another double
@@ -266,7 +267,7 @@ struct Refused {
 fn recast(
     job: &DisguiseJob,
     plan: &Plan,
-    report: &Report,
+    refused: &Refused,
     casting: &Casting,
     attempt: u32,
     choices: &mut [DoubleChoice],
@@ -280,15 +281,8 @@ fn recast(
         .map(|p| p.alias.get_ref().as_str())
         .collect();
     let mut changed = false;
-    for person in &report.people {
-        let known =
-            person.identity.as_ref().is_some_and(|i| i.cosine_track >= i.threshold_track || i.over_threshold > 0);
-        let partly = report.failures.iter().any(|f| f.kind == "face.partly") && person.partly_untouched > 0;
-        let seen = person.untouched > 0 || partly;
-        // Nobody may be made to look like somebody else in the film.
-        let words = format!("the disguise of {} looks like ", person.alias);
-        let alike = report.failures.iter().any(|f| f.kind == "face.other_person" && f.detail.starts_with(&words));
-        if !(known || seen || alike) || fixed.contains(person.alias.as_str()) {
+    for person in &refused.report.people {
+        if !refused.accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
         for track in &person.tracks {
@@ -296,8 +290,8 @@ fn recast(
                 continue;
             };
             changed = true;
-            // What was averaged away already is covered whole; another double would change nothing there.
-            let weak = plan.track(*track).is_some_and(|t| !t.confirmed);
+            // What was averaged away or too small for a double is covered whole; another double would change nothing.
+            let weak = plan.track(*track).is_some_and(|t| !t.confirmed || t.width_px < crate::treat::SMALLEST_SWAP_PX);
             if weak || attempt + 1 >= ATTEMPTS || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
@@ -363,7 +357,7 @@ fn attempt_once(
     crate::report::write(&job.report, &verified.report, &verified.pictures, job.redacted)?;
     let (report, report_page) = (verified.report, job.report.join("report.html"));
     if !report.cleared {
-        return Ok(Attempt::Refused(Box::new(Refused { report, missed: verified.missed })));
+        return Ok(Attempt::Refused(Box::new(Refused { report, missed: verified.missed, accused: verified.accused })));
     }
     if let Some(m) = matte_part {
         m.publish()?;

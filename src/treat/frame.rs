@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Narrowest face, in pixels, on which a double is drawn; below it a face has too few pixels to carry expression, and
 /// the mesh wanders. Decided by the track's median width, so that a face does not change its treatment.
-const SMALLEST_SWAP_PX: f32 = 34.0;
+pub(crate) const SMALLEST_SWAP_PX: f32 = 34.0;
 /// Largest yaw at which a double is drawn, radians (42°): further out a frontal atlas tears at the nose.
 const MOST_YAW: f32 = 0.73;
 /// Largest pitch and the largest gap between a face's pose and what the library holds, radians.

@@ -14,6 +14,7 @@ mod region;
 pub use cleared::ClearedFrame;
 pub use face::{CoverReason, FaceWork, Outcome};
 pub use faults::Faults;
+pub(crate) use frame::SMALLEST_SWAP_PX;
 pub use frame::{FrameResult, Treater};
 pub use log::TreatLog;
 pub use region::RegionPlan;

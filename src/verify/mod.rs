@@ -119,6 +119,8 @@ pub struct Verified {
     pub pictures: Pictures,
     /// Places that failed and are not in the plan: what a further rendering must treat.
     pub missed: Vec<Missed>,
+    /// Aliases of the people on whom an attack succeeded.
+    pub accused: Vec<String>,
 }
 
 /// Places of a face that the plan does not treat.
@@ -224,9 +226,9 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     warn_of_gaps(input, &mut warnings);
     let seconds = streams.source.duration_secs.unwrap_or(f64::INFINITY);
     warnings.extend(heard.lines(seconds).into_iter().map(|l| failure("sound.kept", 1, None, l)));
-    let (mut pictures, mut missed) = (Pictures::default(), vec![]);
+    let (mut pictures, mut missed, mut accused) = (Pictures::default(), vec![], vec![]);
     if let Some(f) = faces {
-        missed = f.missed;
+        (missed, accused) = (f.missed, f.people.accused);
         report.people = f.people.people;
         report.kept = f.people.kept;
         report.regions = f.regions;
@@ -243,7 +245,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     report.streams = streams.rows;
     report.texts_searched = streams.texts;
     report.sound = sound.reports;
-    Ok(Verified { report, pictures, missed })
+    Ok(Verified { report, pictures, missed, accused })
 }
 
 fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> crate::report::Compared {

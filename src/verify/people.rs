@@ -35,6 +35,8 @@ pub(crate) struct Outcome {
     pub kept: Vec<String>,
     /// Subjects in whose places something failed, though no person of the plan is there.
     pub missed: Vec<usize>,
+    /// Aliases of the people on whom an attack succeeded.
+    pub accused: Vec<String>,
 }
 
 /// One person while the verdict is made.
@@ -67,6 +69,7 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         warnings: vec![],
         kept: vec![],
         missed: vec![],
+        accused: vec![],
     };
     let others: Vec<Option<(f32, usize)>> = (0..people.len()).map(|k| nearest_other(&people, k)).collect();
     let mut rows: Vec<(f32, usize, PersonReport)> = Vec::new();
@@ -80,6 +83,7 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         out.identity_failures(p, &people, others[k]);
         if out.failures.len() > before {
             out.missed.extend(&p.subjects);
+            out.accused.push(p.alias.clone());
         }
         rows.push((risk(&report), k, report));
     }
