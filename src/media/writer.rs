@@ -78,8 +78,6 @@ impl Times {
 
 struct VideoLane {
     encoder: Encoder,
-    /// The container (Ogg) stores where a picture ends: the next one starts there.
-    ends_tell_starts: bool,
     converter: Converter,
     stream: usize,
     coding: Coding,
@@ -220,11 +218,6 @@ impl Writer {
         let picture = lane.converter.picture(cleared.frame(), lane.count)?;
         lane.times.push(pts, cleared.duration().filter(|d| *d > 0).unwrap_or(lane.step));
         lane.count += 1;
-        if lane.ends_tell_starts {
-            // The packet before this picture could not be written before its end was known.
-            self.drain_video()?;
-            return self.video.encoder.send(Some(&picture)).map_err(encode_error);
-        }
         lane.encoder.send(Some(&picture)).map_err(encode_error)?;
         self.drain_video()
     }
@@ -234,11 +227,7 @@ impl Writer {
         while lane.encoder.receive(&mut self.packet).map_err(encode_error)? == Step::Ready {
             let number = self.packet.pts().unwrap_or(lane.count - 1);
             let behind = self.packet.dts().unwrap_or(number).min(number);
-            let (pts, mut duration) = lane.times.at(number, lane.step);
-            let next = lane.times.at(number + 1, lane.step).0;
-            if lane.ends_tell_starts && next > pts {
-                duration = next - pts;
-            }
+            let (pts, duration) = lane.times.at(number, lane.step);
             let (dts, _) = lane.times.at(behind, lane.step);
             let out = |t: i64| rescale(t.saturating_sub(lane.shift), lane.time_base, lane.out_base);
             let (pts, dts) = rising(out(pts), out(dts), &mut lane.last_dts);
@@ -346,8 +335,6 @@ fn mux_options(muxer: &str, ticks: u32) -> Vec<(&'static str, String)> {
         "mp4" | "mov" => &[("movflags", "+faststart+write_colr"), ("write_tmcd", "0"), ("empty_hdlr_name", "1")],
         "matroska" | "webm" => &[("write_crc32", "0")],
         "mpegts" => &[("mpegts_flags", "+resend_headers")],
-        // A page per packet: only a page carries a time, and pictures after a gap would be shown too early.
-        "ogg" => &[("page_duration", "1")],
         _ => &[],
     };
     let mut options: Vec<_> = pairs.iter().map(|(k, v)| (*k, v.to_string())).collect();
@@ -439,7 +426,6 @@ fn open_video(
         let step = rescale(1, (i64::from(v.frame_rate.1), i64::from(v.frame_rate.0)), time_base).max(1);
         let lane = VideoLane {
             encoder,
-            ends_tell_starts: container.muxer == "ogg",
             converter,
             stream: 0,
             coding: Coding::of(name),
