@@ -22,6 +22,8 @@ const MOST_PITCH: f32 = 0.70;
 const DOUBT_CELLS: f32 = 1.5;
 /// Share of the mesh that must lie inside the picture.
 const LEAST_INSIDE: f32 = 0.55;
+/// From this width on, what may be no face is covered as a face, not as a head.
+const LARGE_DOUBT_PX: f32 = 40.0;
 /// Margin within which two faces overlap, in face sizes.
 const OVERLAP: f32 = 0.08;
 
@@ -186,8 +188,8 @@ impl Treater<'_> {
             rect = rect.union(&mesh);
         }
         let doubt = if work.sample.origin == Origin::Predicted { 0.6 } else { 0.0 };
-        if !work.confirmed {
-            // Averaging was not enough, or not asked for: the same place, whole.
+        if !work.confirmed && rect.width() >= LARGE_DOUBT_PX {
+            // Averaging was not enough, or not asked for: the same place, whole. A head here would hide half the picture.
             let shape = Shape::face(&rect.grown(0.15, 0.2, 0.15, 0.15));
             return Ok(redact::cover(frame, &shape, how, rect.width()));
         }

@@ -299,9 +299,9 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
         let (frames, late) = (seen.frames, seen.late.2);
         let people = people::judge(&subjects, seen, input.plan, input.casting);
-        let accused = people.missed.iter().filter_map(|k| subjects.get(*k));
+        let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a.untouched)));
         let missed = match input.plan {
-            Some(plan) => accused.map(|s| subjects::missing(s, plan)).collect::<Result<Vec<Missed>>>()?,
+            Some(plan) => accused.map(|(s, all)| subjects::missing(s, plan, all)).collect::<Result<Vec<Missed>>>()?,
             None => vec![],
         };
         Ok(Faces { people, missed, regions, failures, warnings, frames, late })

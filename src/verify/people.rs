@@ -34,9 +34,17 @@ pub(crate) struct Outcome {
     /// Who was left as filmed.
     pub kept: Vec<String>,
     /// Subjects in whose places something failed, though no person of the plan is there.
-    pub missed: Vec<usize>,
+    pub missed: Vec<Accused>,
     /// Aliases of the people on whom an attack succeeded.
     pub accused: Vec<String>,
+}
+
+/// A subject in whose place something failed.
+pub(crate) struct Accused {
+    /// Its number.
+    pub subject: usize,
+    /// The original's detail stands there: the plan's boxes may lie beside the face.
+    pub untouched: bool,
 }
 
 /// One person while the verdict is made.
@@ -82,7 +90,8 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         out.face_failures(p, &report, &sights);
         out.identity_failures(p, &people, others[k]);
         if out.failures.len() > before {
-            out.missed.extend(&p.subjects);
+            let accused = |k: &usize| Accused { subject: *k, untouched: sights[*k].untouched.0 > 0 };
+            out.missed.extend(p.subjects.iter().map(accused));
             out.accused.push(p.alias.clone());
         }
         rows.push((risk(&report), k, report));
@@ -383,7 +392,7 @@ impl Outcome {
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
                     self.fail("face.recognised", 1, Some(s.frame), text);
-                    self.missed.push(k);
+                    self.missed.push(Accused { subject: k, untouched: sight.untouched.0 > 0 });
                     break;
                 }
             }

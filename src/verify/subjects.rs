@@ -136,20 +136,24 @@ const TREATED: f32 = 0.6;
 pub(crate) fn missed(tracks: Vec<Track>, plan: &Plan, orders: &Orders) -> Result<Vec<Missed>> {
     let subjects = gather(tracks, Some(plan), orders)?;
     let found = subjects.iter().filter(|s| s.found && s.counts);
-    let all = found.map(|s| missing(s, plan)).collect::<Result<Vec<Missed>>>()?;
+    let all = found.map(|s| missing(s, plan, false)).collect::<Result<Vec<Missed>>>()?;
     Ok(all.into_iter().filter(|m| !m.places.is_empty()).collect())
 }
 
 /// The spots of a subject that are no track of the plan and do not lie in a box of the plan: by [`TREATED`], or whole
-/// for a weak subject, which is asked for only after somebody was recognised there.
+/// for a weak subject, which is asked for only after somebody was recognised there. `all` takes every spot: the boxes of
+/// the plan were not enough.
 ///
 /// # Errors
 /// `Plan` if the plan is damaged.
-pub(crate) fn missing(s: &Subject, plan: &Plan) -> Result<Missed> {
+pub(crate) fn missing(s: &Subject, plan: &Plan, all: bool) -> Result<Missed> {
     let share = if s.counts { TREATED } else { 1.0 };
+    let person = s.track.and_then(|t| plan.track(t)).map(|t| t.person);
+    if all {
+        return Ok(Missed { person, track: None, places: s.spots.iter().map(|p| (p.frame, p.face.rect)).collect() });
+    }
     let mut open: BTreeMap<u64, Rect<InFrame>> =
         s.spots.iter().filter(|p| p.plan.is_none()).map(|p| (p.frame, p.face.rect)).collect();
-    let person = s.track.and_then(|t| plan.track(t)).map(|t| t.person);
     if let (Some((&first, _)), Some((&last, _))) = (open.first_key_value(), open.last_key_value()) {
         let near = plan.tracks.iter().filter(|t| t.first.0 <= last && t.end.0 > first);
         for t in near {
