@@ -449,7 +449,7 @@ pub fn double_choices(
 ) -> Result<Vec<DoubleChoice>> {
     let mut embedder = Embedder::new(models, runtime)?;
     let names: Vec<String> = library.cards().map(|c| c.name.clone()).collect();
-    let loaded: Vec<Double> = names.par_iter().map(|n| library.load(mesh, n)).collect::<Result<_>>()?;
+    let loaded: Vec<Double> = names.par_iter().map(|n| library.load_resting(mesh, n)).collect::<Result<_>>()?;
     let portraits: Vec<crate::image::Frame> =
         loaded.par_iter().map(|d| swap::portrait(mesh, d, 256)).collect::<Result<_>>()?;
     let neutrals: Vec<(u32, Neutral)> = plan

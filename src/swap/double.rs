@@ -179,13 +179,24 @@ impl Double {
         mesh: &Mesh,
         card: &str,
         shapes: &str,
+        picture: impl FnMut(&str) -> Option<Cow<'a, [u8]>>,
+    ) -> Result<Self> {
+        Self::from_some_parts(mesh, card, shapes, picture, |_| true)
+    }
+
+    /// As [`Double::from_parts`], with only those exemplars whose role is `wanted`.
+    pub(crate) fn from_some_parts<'a>(
+        mesh: &Mesh,
+        card: &str,
+        shapes: &str,
         mut picture: impl FnMut(&str) -> Option<Cow<'a, [u8]>>,
+        wanted: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let card = Card::parse(card)?;
         let shapes: Vec<Vec<[f32; 3]>> =
             serde_json::from_str(shapes).map_err(|e| bad(&format!("shapes.json line {}", e.line())))?;
         let mut exemplars = Vec::with_capacity(card.exemplars.len());
-        for entry in &card.exemplars {
+        for entry in card.exemplars.iter().filter(|e| wanted(&e.role)) {
             let shape = shapes.get(entry.shape).ok_or_else(|| bad("a shape is missing"))?;
             let bytes = picture(&entry.atlas).ok_or_else(|| bad("an atlas picture is missing"))?;
             let mut e = Exemplar::new(mesh, &entry.role, shape.clone(), &decode(&bytes)?)?;
