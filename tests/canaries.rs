@@ -198,7 +198,8 @@ fn places_times_names_and_thumbnails() {
     ffmpeg(["-i", &lab.at("in.mkv"), "-frames:v", "1", "-vf", "scale=64:-2", &still]);
     let copy = ["-c", "copy", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"];
     // A fault, what it must be stopped for, and what it may be stopped for besides.
-    let cases: [(&str, &[&str], &[&str], &[&str]); 5] = [
+    type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+    let cases: [Case; 5] = [
         ("plain", &[], &[], &[]),
         ("gps", &["-metadata", "location=+52.3731+004.8922/"], &["container.tag"], &["tag", "bytes.metadata"]),
         ("time", &["-metadata", "creation_time=2024-05-17T09:41:00Z"], &["container.time"], &["tag"]),
@@ -295,7 +296,6 @@ fn swapped_orders_and_one_double_for_two() {
         &["face.recognised", "face.partly"],
     );
     assert!(Lab::failure(&json, "face.untouched")["detail"].as_str().unwrap().contains("First"));
-    assert!(json["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == "face.altered"), "{}", json["warnings"]);
 
     // A cast cannot give one double to two people.
     let twice = cast(0).replace("\"keep\"", "{ double = \"d05\" }").replace("\"swap\"", "{ double = \"d05\" }");

@@ -29,8 +29,8 @@ const SYSTEM: [&str; 18] = [
 ];
 /// What is written besides outputs.
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/zero"];
-/// What the driver of a GPU needs besides.
-const GPU: ([&str; 2], &str) = (["/proc", "/sys"], "/dev");
+/// What the driver of a GPU and its libraries need besides.
+const GPU: ([&str; 4], &str) = (["/proc", "/sys", "/usr/local", "/opt"], "/dev");
 /// Entries below a folder that are looked at for links that lead out of it, and how deep.
 const LINKS: (usize, usize) = (10_000, 3);
 
