@@ -14,6 +14,9 @@ const EMBEDDINGS: usize = 8;
 /// Growth of a predicted box per frame and side, and the most it grows.
 const DRIFT: f32 = 0.03;
 const MOST_DRIFT: f32 = 0.45;
+/// Score from which a lost track is taken for a face that moves on, and the most that the box of another grows.
+const SURE_DRIFT: f32 = 0.75;
+const LEAST_DRIFT: f32 = 0.12;
 /// Score from which a detection's size is believed by itself.
 const SURE_SIZE: f32 = 0.6;
 /// Share of the speed that is left after each predicted frame.
@@ -155,8 +158,9 @@ impl Track {
     pub fn lead_in(&mut self, frames: u64, floor: u64) {
         let Some(start) = self.samples.first().cloned() else { return };
         let from = start.frame.0.saturating_sub(frames).max(floor);
-        let lead: Vec<FaceSample> =
-            (from..start.frame.0).map(|k| predicted(&start.rect, k, start.frame.0 - k, (0.0, 0.0))).collect();
+        let lead: Vec<FaceSample> = (from..start.frame.0)
+            .map(|k| predicted(&start.rect, k, start.frame.0 - k, (0.0, 0.0), self.drift()))
+            .collect();
         self.first = self.first.min(from);
         for s in lead.iter().rev() {
             self.recent.push_front((s.frame.0, s.rect));
@@ -166,9 +170,10 @@ impl Track {
 
     /// Covers the frames after the last sight up to `end` (exclusive), at most `frames`.
     pub fn trail(&mut self, frames: u64, end: u64) {
-        let (from, rect) = (self.last.index, self.last.rect);
+        let (from, rect, drift) = (self.last.index, self.last.rect, self.drift());
+        let velocity = if drift < MOST_DRIFT { (0.0, 0.0) } else { self.velocity };
         for k in from + 1..end.min(from + 1 + frames) {
-            let s = predicted(&rect, k, k - from, self.velocity);
+            let s = predicted(&rect, k, k - from, velocity, drift);
             self.keep(s);
         }
     }
@@ -178,6 +183,11 @@ impl Track {
     pub fn fits(&self, d: &Detection) -> bool {
         let (last, best) = (d.rect.size() / self.last.rect.size().max(1.0), d.rect.size() / self.anchor.0.max(1.0));
         d.score >= SURE_SIZE || (0.7..1.43).contains(&last) && (0.55..1.8).contains(&best)
+    }
+
+    /// How far a predicted box may grow. What was never surely a face seldom moves: it is a thing.
+    fn drift(&self) -> f32 {
+        if self.max_score >= SURE_DRIFT { MOST_DRIFT } else { LEAST_DRIFT }
     }
 
     /// Where the face is likely in frame `index` (not before the last sight).
@@ -314,8 +324,8 @@ fn between(a: &Sight, b: &Sight, index: u64) -> FaceSample {
     }
 }
 
-fn predicted(rect: &Rect<InFrame>, index: u64, away: u64, velocity: (f32, f32)) -> FaceSample {
-    let doubt = (DRIFT * away as f32).min(MOST_DRIFT);
+fn predicted(rect: &Rect<InFrame>, index: u64, away: u64, velocity: (f32, f32), most: f32) -> FaceSample {
+    let doubt = (DRIFT * away as f32).min(most);
     FaceSample {
         frame: FrameIndex(index),
         // Where it was stays covered as well as where it may be.
