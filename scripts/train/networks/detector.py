@@ -22,7 +22,9 @@ STRIDES = (8, 16, 32)
 #: Face sizes that each stride is responsible for, where the teacher gives no answer.
 LEVELS = ((0, 40), (26, 110), (72, 1e9))
 #: Side and number of pictures in a batch.
-SHAPES = ((256, 24, 0.75), (384, 10, 0.25))
+SHAPES = ((256, 12, 0.8), (384, 6, 0.2))
+#: Pictures kept to be degraded again in another way: making one costs as much as learning from it.
+KEPT = 3000
 SMALLEST = 8.0
 
 
@@ -32,7 +34,7 @@ class Detector(nn.Module):
     Input BGR 0..255; per stride a map of 15 channels: score logit, box, five points, in units of the stride.
     """
 
-    def __init__(self, width=(16, 32, 64, 96, 128), depth=(1, 3, 3, 3), pyramid=64):
+    def __init__(self, width=(16, 24, 48, 80, 112), depth=(1, 2, 3, 3), pyramid=48):
         super().__init__()
         c0, c1, c2, c3, c4 = width
         stage = lambda i, o, n, k: nn.Sequential(Separable(i, o, 2), *[Separable(o, o, k=k) for _ in range(n)])
@@ -124,6 +126,7 @@ class Sampler:
         for scene in self.full:
             self._cut(scene)
         self.teacher = None
+        self.kept = {side: [] for side, _, _ in SHAPES}
 
     @staticmethod
     def _levels(image, matte, box, five):
@@ -335,8 +338,18 @@ class Sampler:
 
     def sample(self, side: int, rng):
         """One degraded picture and its targets."""
-        canvas = self.canvas(side, rng)
-        targets = self.targets(canvas, side)
+        kept = self.kept[side]
+        if len(kept) > 200 and rng.random() < 0.5:
+            canvas, targets = kept[int(rng.integers(len(kept)))]
+            canvas = Canvas(canvas.image.copy(), canvas.boxes, canvas.points)
+        else:
+            canvas = self.canvas(side, rng)
+            targets = self.targets(canvas, side)
+            clean = Canvas(canvas.image.copy(), canvas.boxes, canvas.points), targets
+            if len(kept) < KEPT:
+                kept.append(clean)
+            else:
+                kept[int(rng.integers(KEPT))] = clean
         patch = None
         for box in canvas.boxes:
             if geo.size_of(box)[0] > 22 and rng.random() < 0.16:
@@ -350,7 +363,7 @@ class Sampler:
 class Training(loop.Task):
     """The detector's part of the training loop."""
 
-    rate, flat, average, clip, decay = 3e-3, 0.35, 0.998, 10.0, 5e-3
+    rate, flat, average, clip, decay = 2.5e-3, 0.35, 0.998, 10.0, 5e-3
 
     def __init__(self):
         self.sampler = Sampler()
@@ -370,8 +383,7 @@ class Training(loop.Task):
     def loss(self, model, batch, progress):
         x = batch["image"].permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         side = x.shape[-1]
-        with torch.autocast(x.device.type, torch.bfloat16):
-            maps = model(x)
+        maps = model(x)
         out = torch.cat([m.float().flatten(2).transpose(1, 2) for m in maps], 1)
         want, logit = batch["score"], out[..., 0]
         sure = torch.sigmoid(logit)

@@ -68,7 +68,7 @@ def note(name: str, size: int, digest: str) -> None:
     """Writes size and hash into the manifest, if it knows the network."""
     path = settings.ROOT / "models/manifest.toml"
     text = path.read_text()
-    at = text.find(f'file = "own/{name}.onnx"')
+    at = text.find(f'file = "understudy_{name}.onnx"')
     if at < 0:
         return
     tail = re.sub(r"bytes = \d+", f"bytes = {size}", text[at:], count=1)

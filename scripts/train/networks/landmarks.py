@@ -19,7 +19,9 @@ from .teachers import face_frame
 SIZE = 192
 CLOSE = 64
 COEFFICIENTS, LOCAL = 110, 44
-BATCH, PAIRS = 32, 6
+BATCH, PAIRS = 24, 3
+#: Share of the run in which the trunk learns alone.
+ALONE = 0.36
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + topo.LEFT_IRIS
 
@@ -56,8 +58,6 @@ class Landmarks(nn.Module):
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
         nn.init.zeros_(self.code.bias)
-        with torch.no_grad():
-            self.code.weight.mul_(0.3)
 
     @staticmethod
     def _frame(points, a: int, b: int, grow: float, least: float, distance):
@@ -89,11 +89,13 @@ class Landmarks(nn.Module):
         c, s = along[:, :1], along[:, 1:]
         return torch.stack([centre[:, :1] + side * (c * u - s * v), centre[:, 1:] + side * (s * u + c * v)], 2)
 
-    def forward(self, x, known=None):
+    def forward(self, x, known=None, close=True):
         """`x` is RGB, -1..=1; `known` are points to place the close crops by, instead of those found."""
         features = self.trunk(x).flatten(1)
         presence = self.presence(features)
         mesh = self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3))
+        if not close:
+            return mesh, presence
         place = mesh.detach() if known is None else known
         eyes = place[:, topo.LEFT_LID, :2].mean(1) - place[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
@@ -136,7 +138,7 @@ def yaw_of(points: np.ndarray) -> float:
 class Sampler:
     """Makes training crops from labelled ones."""
 
-    def __init__(self, seed: int = 3, made: int = 1800):
+    def __init__(self, seed: int = 3, made: int = 1500):
         stored = prepare.load("meshes")
         self.flip = stored["flip"]
         rows = [r for r in stored["rows"] if not r["test"]]
@@ -218,7 +220,7 @@ class Sampler:
         centre, side, angle = face_frame(points)
         side *= np.exp(rng.normal() * 0.09)
         centre = centre + rng.normal(size=2) * 0.04 * side
-        angle += rng.normal() * 0.14 if rng.random() < 0.88 else rng.uniform(-0.9, 0.9)
+        angle += rng.normal() * 0.14 if rng.random() < 0.92 else rng.uniform(-0.9, 0.9)
         mirror, border = rng.random() < 0.5, 1 if rng.random() < 0.7 else 0
         image, made = crop, []
         if count > 1:
@@ -246,7 +248,7 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay = 2.5e-3, 0.25, 0.997, 2.5, 2e-4
+    rate, flat, average, clip, decay, betas = 2.5e-3, 0.45, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()
@@ -293,11 +295,14 @@ class Training(loop.Task):
                 dict(params=[p for p in rest if p.ndim <= 1], weight_decay=0.0),
                 dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate)]
 
+    def parts(self, model):
+        return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.eye, model.mouth]
+
     def batch(self, rng):
         rows = []
         for _ in range(PAIRS):
             rows += self.sampler.views(rng, 2)
-        while len(rows) < BATCH - 3:
+        while len(rows) < BATCH - 2:
             rows += self.sampler.views(rng, 1)
         image, points, oval, clear, maps = (list(v) for v in zip(*rows))
         count = len(rows)
@@ -312,12 +317,17 @@ class Training(loop.Task):
         x = x.contiguous(memory_format=torch.channels_last)
         true, count = batch["points"], len(batch["points"])
         device = x.device
+        alone = progress < ALONE
         # The close crops are placed by the truth, shaken, or by what the trunk finds.
         shake = torch.randn(len(x), 1, 3, device=device) * 0.012 + torch.randn(len(x), topo.POINTS, 3, device=device) * 0.006
         known = torch.cat([true, true[:1].expand(len(x) - count, -1, -1)]) + shake
-        if progress > 0.15 and np.random.default_rng(int(1e6 * progress)).random() < 0.6:
+        if np.random.default_rng(int(1e6 * progress)).random() < 0.5:
             known = None
-        mesh, presence, right, left, lips = model(x, known)
+        if alone:
+            mesh, presence = model(x, close=False)
+            right, left, lips = (mesh[..., i, :2] for i in (EYE, OTHER_EYE, topo.LIPS))
+        else:
+            mesh, presence, right, left, lips = model(x, known)
         flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
         mesh, right, left, lips = mesh[:count], right[:count], left[:count], lips[:count]
         apart = (true[:, topo.RIGHT_LID, :2].mean(1) - true[:, topo.LEFT_LID, :2].mean(1)).norm(dim=1)
@@ -347,11 +357,12 @@ class Training(loop.Task):
             close = close + 6 * (e[:, upper] - e[:, lower]).abs().sum(2).mean()
         # Two views of one face must agree once they are mapped back.
         m = batch["maps"][:2 * PAIRS]
-        whole = torch.cat([mesh[:2 * PAIRS, :468, :2], right[:2 * PAIRS], left[:2 * PAIRS], lips[:2 * PAIRS]], 1)
+        seen = [mesh[..., :468, :2]] if alone else [mesh[..., :468, :2], right, left, lips]
+        whole = torch.cat([part[:2 * PAIRS] for part in seen], 1)
         undone = torch.linalg.solve(m[:, :, :2], ((whole + 0.5) * SIZE - m[:, None, :, 2]).transpose(1, 2))
         undone = undone * torch.linalg.det(m[:, :, :2]).abs().sqrt()[:, None, None] / SIZE
         agree = ((undone[0::2] - undone[1::2]) / unit[0:2 * PAIRS:2].transpose(1, 2)).abs().sum(1).mean()
-        loss = total + 2 * close + 3 * agree + 0.2 * flag
+        loss = total + (0 if alone else 2) * close + agree + 0.2 * flag
         with torch.no_grad():
             error = lambda p, index: 100 * ((p - true[:, index, :2]).norm(dim=2) / unit[:, :, 0]).mean()
             numbers = dict(loss=loss, all=error(mesh[..., :2], list(range(478))), lids=error(right, EYE),

@@ -21,6 +21,7 @@ class Task:
     clip = 5.0
     average = 0.998
     decay = 2e-4
+    betas = (0.9, 0.99)
 
     def model(self) -> torch.nn.Module:
         """The untrained network."""
@@ -31,6 +32,10 @@ class Task:
         big = [p for p in model.parameters() if p.ndim > 1]
         small = [p for p in model.parameters() if p.ndim <= 1]
         return [dict(params=big, weight_decay=self.decay), dict(params=small, weight_decay=0.0)]
+
+    def parts(self, model: torch.nn.Module) -> list[torch.nn.Module]:
+        """Parts whose gradients are limited apart from each other."""
+        return [model]
 
     def batch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """One batch of samples."""
@@ -87,7 +92,7 @@ def run(task: Task, arguments) -> None:
     budget = arguments.minutes * 60
     model = task.model().to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval()
-    optimiser = torch.optim.AdamW(task.groups(model), lr=task.rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(task.groups(model), lr=task.rate, betas=task.betas)
     peaks = [g["lr"] for g in optimiser.param_groups]
     path, spent, step, seen = checkpoint_path(arguments.name), 0.0, 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +116,7 @@ def run(task: Task, arguments) -> None:
 
     while (progress := (time.time() - start) / budget) < 1:
         fall = max(0.0, (progress - task.flat) / (1 - task.flat))
-        factor = min(1.0, (fresh + 1) / 100) * (0.5 * (1 + math.cos(math.pi * fall)) * 0.99 + 0.01)
+        factor = min(1.0, (fresh + 1) / 60) * (0.5 * (1 + math.cos(math.pi * fall)) * 0.99 + 0.01)
         for group, peak in zip(optimiser.param_groups, peaks):
             group["lr"] = peak * factor
         batch = {k: torch.from_numpy(v).to(device) for k, v in feed.next().items()}
@@ -120,7 +125,8 @@ def run(task: Task, arguments) -> None:
         optimiser.zero_grad()
         if torch.isfinite(loss):
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), task.clip)
+            for part in task.parts(model):
+                torch.nn.utils.clip_grad_norm_(part.parameters(), task.clip)
             optimiser.step()
         step, fresh, seen = step + 1, fresh + 1, seen + len(batch["image"])
         keep = min(task.average, (1 + step) / (20 + step))
