@@ -62,17 +62,20 @@ class Detector(nn.Module):
 
 
 class Exported(nn.Module):
-    """The detector with YuNet's outputs: cls, obj, bbox, kps for each stride."""
+    """The detector with YuNet's outputs: cls, obj, bbox, kps for each stride.
 
-    def __init__(self, net: Detector):
+    `steep` and `shift` turn score logits so that scores mean what the program takes them for.
+    """
+
+    def __init__(self, net: Detector, steep: float = 1.0, shift: float = 0.0):
         super().__init__()
-        self.net = net
+        self.net, self.steep, self.shift = net, steep, shift
 
     NAMES = [f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in STRIDES]
 
     def forward(self, x):
         maps = [m.flatten(2).transpose(1, 2) for m in self.net(x)]
-        score = [torch.sigmoid(m[..., :1]) for m in maps]
+        score = [torch.sigmoid(m[..., :1] * self.steep + self.shift) for m in maps]
         return (*score, *[s * 1.0 for s in score], *[m[..., 1:5].clamp(-8, 8) for m in maps],
                 *[m[..., 5:] for m in maps])
 

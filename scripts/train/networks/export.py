@@ -4,13 +4,14 @@ import hashlib
 import importlib
 import re
 
+import cv2
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from . import loop, settings
-from .teachers import session
+from . import evaluate, loop, prepare, settings
+from .teachers import YuNet, session
 
 OPSET = 17
 EXAMPLES = {"detector": (1, 3, 384, 640), "landmarks": (1, 192, 192, 3), "embedding": (1, 3, 112, 112)}
@@ -33,13 +34,29 @@ def halve(model: onnx.ModelProto) -> None:
     model.graph.node.extend(casts + nodes)
 
 
-def export(name: str, run: str) -> None:
+def calibration(path) -> tuple[float, float]:
+    """Slope and shift of score logits, so that on training scenes one picture in ten has a false detection of 0.5 or
+    more, and two in three have one of 0.3 or more."""
+    scenes = [r for r in prepare.load("scenes") if not r["test"]][::6]
+    cases = [(cv2.imdecode(r["jpg"], cv2.IMREAD_COLOR), *evaluate.truth(r)) for r in scenes]
+    rows, _ = evaluate.match(cases, evaluate.union(YuNet(path), (640,)))
+    false = np.sort(rows[rows[:, 1] == 0, 0])[::-1]
+    logit = lambda p: float(np.log(p / (1 - p)))
+    at = lambda rate: logit(min(max(false[min(int(rate * len(cases)), len(false) - 1)], 0.16), 0.95))
+    sure, weak = at(0.1), at(0.67)
+    steep = float(np.clip((logit(0.5) - logit(0.3)) / max(sure - weak, 1e-3), 1.0, 3.0))
+    print(f"{len(cases)} training scenes: one false detection in ten pictures at {1 / (1 + np.exp(-sure)):.3f}, "
+          f"two in three at {1 / (1 + np.exp(-weak)):.3f}; slope {steep:.2f}, shift {-steep * sure:.2f}")
+    return steep, -steep * sure
+
+
+def export(name: str, run: str, *calibrated: float) -> None:
     """Writes one network and checks that it says what the trained one says."""
     module = importlib.import_module(f"networks.{name}")
     task = module.Training.__new__(module.Training)
     net = {"detector": "Detector", "landmarks": "Landmarks", "embedding": "Embedding"}[name]
     task.model = getattr(module, net)
-    wrapped = module.Exported(loop.averaged(task, run)).eval()
+    wrapped = module.Exported(loop.averaged(task, run), *calibrated).eval()
     example = torch.rand(EXAMPLES[name]) * (255 if name == "detector" else 1)
     axes = None
     if name == "detector":
@@ -53,6 +70,9 @@ def export(name: str, run: str) -> None:
     model.producer_name, model.producer_version = "understudy", ""
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+    if name == "detector" and not calibrated:
+        export(name, run, *calibration(path))
+        return
     with torch.no_grad():
         want = wrapped(example)
     got = session(path).run(None, {INPUTS[name]: example.numpy()})

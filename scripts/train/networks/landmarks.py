@@ -19,11 +19,12 @@ from .teachers import face_frame
 SIZE = 192
 CLOSE = 64
 COEFFICIENTS, LOCAL = 110, 44
-BATCH, PAIRS = 24, 3
-#: Share of the run in which the trunk learns alone.
-ALONE = 0.36
+#: Whole crops in a batch, pairs among them, and close crops of eyes and of mouths.
+BATCH, PAIRS, EYES, MOUTHS = 24, 3, 32, 24
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
-OTHER_EYE = topo.LEFT_EYE + topo.LEFT_IRIS
+OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
+#: Corners, growth, and least width (in eye distances) of the close crops.
+RIGHT, LEFT, MOUTH = (33, 133, 2.2, 0.36), (362, 263, 2.2, 0.36), (61, 291, 1.9, 0.62)
 
 
 class Close(nn.Module):
@@ -89,19 +90,16 @@ class Landmarks(nn.Module):
         c, s = along[:, :1], along[:, 1:]
         return torch.stack([centre[:, :1] + side * (c * u - s * v), centre[:, 1:] + side * (s * u + c * v)], 2)
 
-    def forward(self, x, known=None, close=True):
-        """`x` is RGB, -1..=1; `known` are points to place the close crops by, instead of those found."""
+    def forward(self, x, close=True):
+        """`x` is RGB, -1..=1. Mesh and presence, and with `close` the points of the eyes and the mouth."""
         features = self.trunk(x).flatten(1)
         presence = self.presence(features)
         mesh = self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3))
         if not close:
             return mesh, presence
-        place = mesh.detach() if known is None else known
-        eyes = place[:, topo.LEFT_LID, :2].mean(1) - place[:, topo.RIGHT_LID, :2].mean(1)
+        eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
-        right = self._frame(place, 33, 133, 2.2, 0.36, distance)
-        left = self._frame(place, 362, 263, 2.2, 0.36, distance)
-        lips = self._frame(place, 61, 291, 1.9, 0.62, distance)
+        right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
         n = x.shape[0]
         eyes = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)]))
         mouth = self.mouth(self._look(x, lips, False))
@@ -125,8 +123,8 @@ class Exported(nn.Module):
         mesh = (mesh[:, :468] + move) * SIZE
         right, left, lips = ((p + 0.5) * SIZE for p in (right, left, lips))
         flat = lambda p: p.flatten(1)
-        return (flat(mesh), flat(lips), flat(right[:, :71]), flat(left[:, :71]), flat(right[:, 71:]),
-                flat(left[:, 71:]), presence)
+        other = torch.stack([left[:, 71 + i] for i in topo.IRIS_MIRROR], 1)
+        return (flat(mesh), flat(lips), flat(right[:, :71]), flat(left[:, :71]), flat(right[:, 71:]), flat(other), presence)
 
 
 def yaw_of(points: np.ndarray) -> float:
@@ -138,7 +136,7 @@ def yaw_of(points: np.ndarray) -> float:
 class Sampler:
     """Makes training crops from labelled ones."""
 
-    def __init__(self, seed: int = 3, made: int = 1500):
+    def __init__(self, seed: int = 3, made: int = 1200):
         stored = prepare.load("meshes")
         self.flip = stored["flip"]
         rows = [r for r in stored["rows"] if not r["test"]]
@@ -245,6 +243,21 @@ class Sampler:
         return made
 
 
+    def close(self, rng, where, index, mirror: bool):
+        """A shaken close crop, its points in units of the crop, and the distance of the eyes in that unit."""
+        crop, points, _, _ = self.face(rng)
+        a, b, grow, least = where
+        p, q = points[a, :2], points[b, :2]
+        along, apart = q - p, topo.eye_distance(points)
+        side = grow * max(np.linalg.norm(along), least * apart) * np.exp(rng.normal() * 0.09)
+        centre = (p + q) / 2 + rng.normal(size=2) * 0.045 * side
+        m = geo.crop_map(centre, side, np.arctan2(along[1], along[0]) + rng.normal() * 0.09, CLOSE, mirror)
+        image = geo.warp(crop, m, CLOSE, CLOSE, 1)
+        if rng.random() < 0.65:
+            image = degrade(image, rng, 0.5)
+        return image, geo.apply(m, points[index, :2]) / CLOSE - 0.5, apart / side
+
+
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
@@ -265,17 +278,9 @@ class Training(loop.Task):
         scale = np.repeat(np.sqrt(self.weight), 3)
         scale[2::3] *= 0.6
         self._basis(net.shape, shapes.reshape(len(shapes), -1), COEFFICIENTS, scale)
-        t = torch.from_numpy(shapes).float()
-        noisy = t + 0.01 * torch.randn(len(t), 1, 3)
-        for module, index, corners, grow, least, mirror in (
-                (net.eye, EYE, (33, 133), 2.2, 0.36, False), (net.mouth, topo.LIPS, (61, 291), 1.9, 0.62, False)):
-            apart = torch.from_numpy(topo.eye_distance(shapes)).float()[:, None]
-            centre, side, along = Landmarks._frame(noisy, *corners, grow, least, apart)
-            side = side * torch.exp(0.08 * torch.randn(len(t), 1))
-            d = t[:, index, :2] - centre[:, None]
-            c, s = along[:, None, 0], along[:, None, 1]
-            local = torch.stack([c * d[..., 0] + s * d[..., 1], c * d[..., 1] - s * d[..., 0]], 2) / side[:, :, None]
-            self._basis(module.shape, local.reshape(len(t), -1).numpy(), LOCAL)
+        for part, where, index in ((net.eye, RIGHT, EYE), (net.mouth, MOUTH, topo.LIPS)):
+            local = np.array([self.sampler.close(rng, where, index, False)[1] for _ in range(1500)], np.float32)
+            self._basis(part.shape, local.reshape(len(local), -1), LOCAL)
         return net
 
     @staticmethod
@@ -308,31 +313,44 @@ class Training(loop.Task):
         count = len(rows)
         for _ in range(BATCH - count):
             image.append(degrade(self.sampler.nothing(rng), rng))
-        return dict(image=np.stack(image), points=np.stack(points).astype(np.float32),
-                    oval=np.array(oval, np.float32), clear=np.array(clear + [0.0] * (BATCH - count), np.float32),
-                    maps=np.stack(maps).astype(np.float32))
+        eyes = [self.sampler.close(rng, *((RIGHT, EYE, False) if i % 2 else (LEFT, OTHER_EYE, True))) for i in range(EYES)]
+        mirrored = [int(self.sampler.flip[i]) for i in topo.LIPS]
+        mouths = [self.sampler.close(rng, *((MOUTH, topo.LIPS, False) if i % 2 else (MOUTH, mirrored, True)))
+                  for i in range(MOUTHS)]
+        out = dict(image=np.stack(image), points=np.stack(points).astype(np.float32), oval=np.array(oval, np.float32),
+                   clear=np.array(clear + [0.0] * (BATCH - count), np.float32), maps=np.stack(maps).astype(np.float32))
+        for name, rows in (("eye", eyes), ("mouth", mouths)):
+            picture, local, apart = zip(*rows)
+            out |= {name: np.stack(picture), f"{name}_points": np.stack(local).astype(np.float32),
+                    f"{name}_unit": np.array(apart, np.float32)}
+        return out
+
+    @staticmethod
+    def _tensor(pictures):
+        return pictures.permute(0, 3, 1, 2).flip(1).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _close_loss(got, true, unit, index, pairs, core):
+        """Loss of the close points, and their mean error in % of the distance of the eyes."""
+        e = (got - true) / unit[:, None, None]
+        heavy = torch.ones(len(index), device=e.device)
+        if core == 16:
+            heavy[:16], heavy[71:] = 3, 2
+        at = {p: i for i, p in enumerate(index)}
+        upper, lower = [at[int(p)] for p in pairs[:, 0]], [at[int(p)] for p in pairs[:, 1]]
+        shape = e[:, :core] - e[:, :core].mean(1, keepdim=True)
+        loss = ((e.abs().sum(2) * heavy).mean() + 3 * shape.abs().sum(2).mean()
+                + 6 * (e[:, upper] - e[:, lower]).abs().sum(2).mean())
+        return loss, 100 * e[:, :core].norm(dim=2).mean().detach()
 
     def loss(self, model, batch, progress):
-        x = batch["image"].permute(0, 3, 1, 2).flip(1).float().div(127.5).sub(1)
-        x = x.contiguous(memory_format=torch.channels_last)
         true, count = batch["points"], len(batch["points"])
-        device = x.device
-        alone = progress < ALONE
-        # The close crops are placed by the truth, shaken, or by what the trunk finds.
-        shake = torch.randn(len(x), 1, 3, device=device) * 0.012 + torch.randn(len(x), topo.POINTS, 3, device=device) * 0.006
-        known = torch.cat([true, true[:1].expand(len(x) - count, -1, -1)]) + shake
-        if np.random.default_rng(int(1e6 * progress)).random() < 0.5:
-            known = None
-        if alone:
-            mesh, presence = model(x, close=False)
-            right, left, lips = (mesh[..., i, :2] for i in (EYE, OTHER_EYE, topo.LIPS))
-        else:
-            mesh, presence, right, left, lips = model(x, known)
+        mesh, presence = model(self._tensor(batch["image"]), close=False)
         flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
-        mesh, right, left, lips = mesh[:count], right[:count], left[:count], lips[:count]
+        mesh = mesh[:count]
         apart = (true[:, topo.RIGHT_LID, :2].mean(1) - true[:, topo.LEFT_LID, :2].mean(1)).norm(dim=1)
         unit = apart.clamp(min=0.1)[:, None, None]
-        weight = torch.from_numpy(self.weight).to(device).expand(count, -1).clone()
+        weight = torch.from_numpy(self.weight).to(mesh.device).expand(count, -1).clone()
         weight[:, topo.OVAL] *= batch["oval"][:, None]
         d = (mesh - true) / unit
         near = d.abs()
@@ -343,31 +361,20 @@ class Training(loop.Task):
         for part in (topo.RIGHT_EYE, topo.LEFT_EYE, topo.LIPS):
             local = d[:, part, :2]
             total = total + 3 * (local - local.mean(1, keepdim=True)).abs().sum(2).mean()
-        close = 0.0
-        for got, index, pairs, core in ((right, EYE, topo.LID_PAIRS[:7], 16), (left, OTHER_EYE, topo.LID_PAIRS[7:], 16),
-                                        (lips, topo.LIPS, topo.LIP_PAIRS, 80)):
-            e = (got - true[:, index, :2]) / unit
-            heavy = torch.ones(len(index), device=device)
-            if core == 16:
-                heavy[:16], heavy[71:] = 3, 2
-            at = {p: i for i, p in enumerate(index)}
-            upper, lower = [at[int(p)] for p in pairs[:, 0]], [at[int(p)] for p in pairs[:, 1]]
-            shape = e[:, :core] - e[:, :core].mean(1, keepdim=True)
-            close = close + (e.abs().sum(2) * heavy).mean() + 3 * shape.abs().sum(2).mean()
-            close = close + 6 * (e[:, upper] - e[:, lower]).abs().sum(2).mean()
         # Two views of one face must agree once they are mapped back.
         m = batch["maps"][:2 * PAIRS]
-        seen = [mesh[..., :468, :2]] if alone else [mesh[..., :468, :2], right, left, lips]
-        whole = torch.cat([part[:2 * PAIRS] for part in seen], 1)
-        undone = torch.linalg.solve(m[:, :, :2], ((whole + 0.5) * SIZE - m[:, None, :, 2]).transpose(1, 2))
+        whole = (mesh[:2 * PAIRS, :468, :2] + 0.5) * SIZE - m[:, None, :, 2]
+        undone = torch.linalg.solve(m[:, :, :2], whole.transpose(1, 2))
         undone = undone * torch.linalg.det(m[:, :, :2]).abs().sqrt()[:, None, None] / SIZE
         agree = ((undone[0::2] - undone[1::2]) / unit[0:2 * PAIRS:2].transpose(1, 2)).abs().sum(1).mean()
-        loss = total + (0 if alone else 2) * close + agree + 0.2 * flag
-        with torch.no_grad():
-            error = lambda p, index: 100 * ((p - true[:, index, :2]).norm(dim=2) / unit[:, :, 0]).mean()
-            numbers = dict(loss=loss, all=error(mesh[..., :2], list(range(478))), lids=error(right, EYE),
-                           lips=error(lips, topo.LIPS), agree=100 * agree, flag=flag)
-        return loss, numbers
+        eyes, lids = self._close_loss(model.eye(self._tensor(batch["eye"])), batch["eye_points"], batch["eye_unit"], EYE,
+                                      topo.RIGHT_LID_PAIRS, 16)
+        mouths, lips = self._close_loss(model.mouth(self._tensor(batch["mouth"])), batch["mouth_points"],
+                                        batch["mouth_unit"], topo.LIPS, topo.LIP_PAIRS, 80)
+        loss = total + agree + 0.2 * flag + eyes + mouths
+        error = 100 * ((mesh[..., :2] - true[..., :2]).norm(dim=2) / unit[:, :, 0]).mean()
+        return loss, dict(loss=loss.detach(), all=error.detach(), lids=lids, lips=lips, agree=100 * agree.detach(),
+                          flag=flag.detach())
 
 
 def main(arguments) -> None:

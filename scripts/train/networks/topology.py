@@ -23,6 +23,8 @@ LEFT_EYE = _list("LEFT_EYE")
 RIGHT_LID, LEFT_LID = RIGHT_EYE[:16], LEFT_EYE[:16]
 LIDS = RIGHT_LID + LEFT_LID
 RIGHT_IRIS, LEFT_IRIS = list(range(468, 473)), list(range(473, 478))
+#: Order of the points of one iris in which they mirror those of the other.
+IRIS_MIRROR = [0, 3, 2, 1, 4]
 OVAL = _MESH["oval"]
 TRIANGLES = np.array(_MESH["triangles"])
 LID_PAIRS = np.array(_MESH["right_lids"] + _MESH["left_lids"])
