@@ -136,7 +136,7 @@ def yaw_of(points: np.ndarray) -> float:
 class Sampler:
     """Makes training crops from labelled ones."""
 
-    def __init__(self, seed: int = 3, made: int = 1200):
+    def __init__(self, seed: int = 3, made: int = 1000):
         stored = prepare.load("meshes")
         self.flip = stored["flip"]
         rows = [r for r in stored["rows"] if not r["test"]]

@@ -33,7 +33,6 @@ _MEAN = np.concatenate([topo.CANONICAL, _rings(topo.CANONICAL)])
 _FACES = Delaunay(_MEAN[:, :2]).simplices
 _OUTER = _FACES.max(1) >= 468
 _MOUTH = np.isin(_FACES, topo.INNER_LIPS).all(1)
-_SIGN = _area(_MEAN[_FACES][:, :, :2])
 _LOWER_LIP = topo.LIPS[0:11] + topo.LIPS[20:31] + topo.LIPS[40:51] + topo.LIPS[60:71]
 
 
@@ -87,7 +86,8 @@ def warp_face(image, points, rng, yaw=0.0, pitch=0.0, right=0.0, left=0.0, mouth
     target[-36:, :2] = source[-36:, :2]
     old, new = source[_FACES][:, :, :2], target[_FACES][:, :, :2]
     area = _area(new)
-    shown = ((area * _SIGN > 0) | _OUTER) & (np.abs(area) > 0.02)
+    # A triangle that now turns its back is hidden.
+    shown = ((area * _area(old) > 0) | _OUTER) & (np.abs(area) > 0.02)
     depth = target[_FACES][:, :, 2].mean(1) + np.where(_OUTER, 1e3, 0)
     which = np.zeros((n, n), np.int32)
     fixed = np.round((new - 0.5) * 16).astype(np.int32)
