@@ -94,7 +94,7 @@ def recall(rows, faces, pictures, wrong_per_picture=None, threshold=None):
     for (low, high), n in zip(SIZES, faces):
         label = f"{low}+" if high > 1e6 else f"{low}-{high}"
         out[label] = round(((hit[:, 2] >= low) & (hit[:, 2] < high)).sum() / n, 3) if n else None
-    out["all"] = round(len(hit) / max(1, faces.sum()), 3)
+    out["all"] = round((hit[:, 2] >= SIZES[0][0]).sum() / max(1, faces.sum()), 3)
     out["wrong"] = round((kept[:, 1] == 0).sum() / max(1, pictures), 3)
     out["score"] = round(float(kept[-1, 0]), 3) if len(kept) else 1.0
     return out

@@ -45,10 +45,6 @@ class Task:
         """The loss and numbers to print."""
         raise NotImplementedError
 
-    def check(self, model) -> dict[str, float]:
-        """Numbers on held-out training data; never the test split."""
-        return {}
-
 
 def checkpoint_path(name: str):
     """Where a run's state is kept."""
@@ -144,9 +140,6 @@ def run(task: Task, arguments) -> None:
             shown, sums = time.time(), {}
         if time.time() - saved > 240:
             save()
-            numbers = task.check(average)
-            if numbers:
-                print("   check", " ".join(f"{k} {v:.4f}" for k, v in numbers.items()), flush=True)
             saved = time.time()
     save()
-    print("check", " ".join(f"{k} {v:.4f}" for k, v in task.check(average).items()), flush=True)
+    print(f"done: {step} steps, {seen} samples", flush=True)
