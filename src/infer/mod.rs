@@ -10,6 +10,7 @@
 //! # Ok(()) }
 //! ```
 
+mod built_in;
 mod catalogue;
 mod models;
 mod pack;
