@@ -96,6 +96,29 @@ fn portraits_have_one_face_with_points_in_agreement() {
 }
 
 #[test]
+fn the_built_in_networks_see_portraits_without_a_pack() {
+    let Some((runtime, installed, shared)) = material() else { return };
+    let own = ModelSet::discover(&[]).unwrap();
+    own.require().unwrap();
+    assert!(Role::ALL.into_iter().all(|r| own.is_built_in(r) && !installed.is_built_in(r)));
+    let mut detector = YuNet::open(&runtime, own.best(Role::Detector).unwrap()).unwrap();
+    let mut mesh = AttentionMesh::open(&runtime, own.best(Role::Landmarks).unwrap()).unwrap();
+    let mut embedder = MobileFaceNet::open(&runtime, own.best(Role::Embedding).unwrap()).unwrap();
+    let (mut found, mut meshes) = (0, 0);
+    let all = portraits(&shared, 24);
+    for path in &all {
+        let frame = portrait(path);
+        let Some(d) = detector.detect(&frame, &Look::at_whole(&frame, 320, 0.42)).unwrap().first().copied() else {
+            continue;
+        };
+        found += 1;
+        embedder.embed(&frame, &d.points).unwrap();
+        meshes += usize::from(find_landmarks(&mut mesh, &frame, &d, None).unwrap().is_some());
+    }
+    assert!(found * 10 >= all.len() * 9 && meshes * 10 >= all.len() * 8, "{found} faces, {meshes} meshes");
+}
+
+#[test]
 fn turned_and_small_faces_are_found() {
     let Some((runtime, models, shared)) = material() else { return };
     let mut detector = YuNet::open(&runtime, models.best(Role::Detector).unwrap()).unwrap();

@@ -177,6 +177,7 @@ fn analyser(script: &Script, setup: &Setup) -> Analyser {
     let networks = |_| Networks {
         detector: Box::new(Scripted { script: Arc::clone(script), fail_at: setup.fail_at }),
         second: None,
+        others: Vec::new(),
         landmarks: setup.mesh.map(|(presence, poison)| Box::new(Mesh { presence, poison }) as Box<dyn LandmarkModel>),
         embedding: Some(Box::new(Embedder)),
     };

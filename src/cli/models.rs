@@ -51,6 +51,12 @@ fn list(models: &ModelSet) -> Result<()> {
     let missing: Vec<String> = models.missing().iter().map(Role::to_string).collect();
     if missing.is_empty() {
         out("* = used by default. All that is needed is there.");
+        if models.is_built_in(Role::Detector) {
+            out(
+                "Only the built-in network finds faces: small, turned and half covered ones may be missed. A pack finds \
+                 more: `understudy models add DIR`.",
+            );
+        }
     } else {
         out(&format!("missing: {}. Install a pack with `understudy models add DIR`.", missing.join(", ")));
     }

@@ -10,12 +10,14 @@
 //! # Ok(()) }
 //! ```
 
+mod built_in;
 mod catalogue;
 mod models;
 mod pack;
 mod runtime;
 mod session;
 
+pub use built_in::BUILT_IN_EMBEDDING;
 pub use catalogue::{Catalogue, ModelEntry, Role};
 pub use models::{InstalledModel, ModelSet, ModelSource, data_dir};
 pub use pack::{AddedPack, add_pack, verify_pack};

@@ -1,5 +1,6 @@
 //! Finding installed networks and checking that they are the ones they claim to be.
 
+use super::built_in::BUILT_IN;
 use super::catalogue::{Catalogue, ModelEntry, Role};
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -73,17 +74,25 @@ impl ModelSet {
         dirs
     }
 
-    /// Looks for known networks below `dirs`; the first folder that has a file wins. Folders that do not exist
-    /// are skipped. Files are matched by name, then size and SHA-256 must agree.
+    /// Looks for known networks below `dirs`, and adds those that are part of the program; the first folder that has
+    /// a file wins. Folders that do not exist are skipped. Files are matched by name, then size and SHA-256 must agree.
     ///
     /// # Errors
     /// `Model` if a file has a known name but other contents; `Io` if a folder or file cannot be read; `Limit` if
     /// there are too many files.
     pub fn discover(dirs: &[PathBuf]) -> Result<Self> {
-        Self::discover_in(&Catalogue::built_in()?, dirs)
+        let catalogue = Catalogue::built_in()?;
+        let mut set = Self::discover_in(&catalogue, dirs)?;
+        for (name, bytes) in BUILT_IN {
+            let entry = catalogue.entries().iter().find(|e| e.name == name);
+            let entry = entry.ok_or_else(|| Error::Model(format!("the list of networks lacks `{name}`")))?;
+            check(bytes, entry, Path::new("(built in)"))?;
+            set.add_embedded(entry.clone(), bytes);
+        }
+        Ok(set)
     }
 
-    /// As [`ModelSet::discover`] with another list of networks.
+    /// Installed networks alone, by another list.
     ///
     /// # Errors
     /// As [`ModelSet::discover`].
@@ -127,6 +136,12 @@ impl ModelSet {
         self.models.iter().find(|m| m.entry.role == role)
     }
 
+    /// Whether the strongest network of a role is one that came with the program.
+    #[must_use]
+    pub fn is_built_in(&self, role: Role) -> bool {
+        self.best(role).is_some_and(|m| m.entry.built_in)
+    }
+
     /// The network of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&InstalledModel> {
@@ -152,7 +167,7 @@ impl ModelSet {
         let mut text = String::from("networks are missing:");
         for role in missing {
             let files: Vec<&str> =
-                catalogue.entries().iter().filter(|e| e.role == role).map(|e| e.file.as_str()).collect();
+                catalogue.entries().iter().filter(|e| e.role == role && !e.built_in).map(|e| e.file.as_str()).collect();
             text.push_str(&format!("\n  {role}: any of {}", files.join(", ")));
         }
         text.push_str(
@@ -165,9 +180,9 @@ impl ModelSet {
     }
 }
 
-/// The catalogue entry of a path, by its file name.
+/// The catalogue entry of a path, by its file name; networks that are part of the program are not installed.
 pub(super) fn entry_of<'c>(catalogue: &'c Catalogue, path: &Path) -> Option<&'c ModelEntry> {
-    path.file_name().and_then(|n| n.to_str()).and_then(|n| catalogue.by_file(n))
+    path.file_name().and_then(|n| n.to_str()).and_then(|n| catalogue.by_file(n)).filter(|e| !e.built_in)
 }
 
 /// Paths below `dir` (or `dir` itself if a file) whose names are in the catalogue, sorted.

@@ -59,7 +59,7 @@ fn verified(catalogue: &Catalogue, from: &Path) -> Result<Vec<(ModelEntry, PathB
         }
     }
     if files.is_empty() {
-        let names: Vec<&str> = catalogue.entries().iter().map(|e| e.file.as_str()).collect();
+        let names: Vec<&str> = catalogue.entries().iter().filter(|e| !e.built_in).map(|e| e.file.as_str()).collect();
         return Err(Error::Model(format!(
             "no known network found; known file names are {}. Looked in: {}",
             names.join(", "),

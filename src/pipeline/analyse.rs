@@ -2,6 +2,7 @@
 
 use super::{Cancel, Progress, first_cause, join, queue_len};
 use crate::image::RawFrame;
+use crate::infer::BUILT_IN_EMBEDDING;
 use crate::media::{DecodeOptions, Limits, VideoReader};
 use crate::plan::{
     Finding, ModelUsed, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, VideoSummary,
@@ -179,7 +180,13 @@ impl Collected {
         video: VideoSummary,
     ) -> Result<Plan> {
         self.summaries.sort_by_key(|s| s.track);
-        let persons: BTreeMap<u32, u32> = cluster_people(&self.summaries).into_iter().collect();
+        // A weak recogniser takes strangers for one person; who is nobody else's is protected on their own.
+        let apart = job.models.iter().any(|m| m.name == BUILT_IN_EMBEDDING);
+        let persons: BTreeMap<u32, u32> = if apart {
+            self.summaries.iter().map(|s| s.track).zip(0..).collect()
+        } else {
+            cluster_people(&self.summaries).into_iter().collect()
+        };
         let mut findings = Vec::new();
         let mut tracks = Vec::new();
         for (id, mut t) in std::mem::take(&mut self.tracks) {

@@ -5,7 +5,7 @@ use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, ren
 use crate::files::PartFile;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
-use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, ModelUsed, Plan};
+use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan};
 use crate::report::{Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
@@ -101,7 +101,9 @@ impl DisguiseJob<'_> {
             threads: self.threads,
             max_tracks: 100_000,
         };
-        analyse(&job, analyser, progress, cancel)
+        let mut plan = analyse(&job, analyser, progress, cancel)?;
+        plan.findings.extend(built_in_doubt(self.models));
+        Ok(plan)
     }
 }
 
@@ -169,6 +171,20 @@ pub fn models_used(models: &ModelSet) -> Vec<ModelUsed> {
         role: m.entry.role.to_string(),
     };
     Role::ALL.iter().filter_map(|r| models.best(*r)).map(used).collect()
+}
+
+/// What it means that only built-in networks looked for faces; `None` if a stronger one is installed.
+#[must_use]
+pub fn built_in_doubt(models: &ModelSet) -> Option<Finding> {
+    models.is_built_in(Role::Detector).then(|| Finding {
+        kind: "networks.built_in".into(),
+        frame: None,
+        track: None,
+        count: 0,
+        note: "only the built-in networks looked: faces under 64 pixels, turned away, half covered or in the dark may \
+               have been missed. Look through the film, or install a pack of networks and run again"
+            .into(),
+    })
 }
 
 /// Disguises a film from start to end. The film appears under its name only if it was cleared.
@@ -517,6 +533,11 @@ fn random_seed() -> Result<u64> {
 pub fn match_refs(cast: &Cast, plan: &Plan, models: &ModelSet, runtime: &Runtime) -> Result<Vec<Vec<u32>>> {
     if cast.people.iter().all(|p| p.refs.is_empty()) {
         return Ok(vec![]);
+    }
+    if models.is_built_in(Role::Embedding) {
+        return Err(Error::Usage(
+            "the built-in recogniser is too weak to tell people by `refs`: install a pack (`understudy models add DIR`), or list the person's `tracks` in the cast".into(),
+        ));
     }
     let mut embedder = Embedder::new(models, runtime)?;
     let mut matched = Vec::new();

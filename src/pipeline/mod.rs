@@ -16,8 +16,8 @@ mod sound;
 
 pub use analyse::{AnalyseJob, analyse};
 pub use disguise::{
-    DisguiseJob, Published, check_input, check_output, disguise, double_choices, match_refs, models_used,
-    render_and_verify, residual,
+    DisguiseJob, Published, built_in_doubt, check_input, check_output, disguise, double_choices, match_refs,
+    models_used, render_and_verify, residual,
 };
 pub use progress::{Cancel, Progress, Silent};
 pub use render::{RenderJob, RenderSummary, render};

@@ -8,7 +8,7 @@ use super::tracker::{Seen, Settings, Tracker};
 use super::types::{Detection, Recall, VisionEvent};
 use crate::error::{Error, Result};
 use crate::image::RawFrame;
-use crate::infer::{ModelSet, Runtime};
+use crate::infer::{ModelSet, Role, Runtime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -31,11 +31,14 @@ pub struct AnalyserOptions {
     pub min_landmarks_px: f32,
     /// Sets of networks that share the work, at least 1. Results do not depend on it.
     pub workers: usize,
+    /// Whether to take little evidence for a face. Set by [`Analyser::new`] where only built-in networks look: they
+    /// see less surely, and covering what is no face harms nobody.
+    pub cautious: bool,
 }
 
 impl Default for AnalyserOptions {
     fn default() -> Self {
-        AnalyserOptions { fps: 25.0, min_face_px: 10.0, min_landmarks_px: 24.0, workers: 1 }
+        AnalyserOptions { fps: 25.0, min_face_px: 10.0, min_landmarks_px: 24.0, workers: 1, cautious: false }
     }
 }
 
@@ -61,7 +64,8 @@ impl Analyser {
     pub fn new(models: &ModelSet, runtime: &Runtime, recall: Recall, options: AnalyserOptions) -> Result<Self> {
         let workers =
             (0..options.workers.clamp(1, 64)).map(|_| Networks::open(models, runtime)).collect::<Result<_>>()?;
-        Self::with_networks(workers, recall, options)
+        let cautious = options.cautious || models.is_built_in(Role::Detector);
+        Self::with_networks(workers, recall, AnalyserOptions { cautious, ..options })
     }
 
     /// An analyser on given networks, one set per worker. All sets must behave alike.
@@ -70,10 +74,11 @@ impl Analyser {
     /// `Model` if there is no set.
     pub fn with_networks(workers: Vec<Networks>, recall: Recall, options: AnalyserOptions) -> Result<Self> {
         let fps = if options.fps.is_finite() { options.fps.clamp(5.0, 240.0) } else { 25.0 };
+        let lenient = recall == Recall::Max || (options.cautious && recall != Recall::Draft);
         let settings = Settings {
-            start: if recall == Recall::Max { 0.42 } else { 0.5 },
-            lenient: recall == Recall::Max,
-            weak: if recall == Recall::Max { 0.25 } else { 0.3 },
+            start: if lenient { 0.42 } else { 0.5 },
+            lenient,
+            weak: if lenient { 0.25 } else { 0.3 },
             min_face: options.min_face_px,
             min_landmarks: options.min_landmarks_px,
             lost: (0.5 * fps).round() as u64,
@@ -183,6 +188,11 @@ fn detect(
             (false, _) => all.extend(networks.detector.detect(&frame.frame, look)?),
             (true, Some(detector)) => all.extend(detector.detect(&frame.frame, look)?),
             (true, None) => {}
+        }
+        if *second {
+            for detector in &mut networks.others {
+                all.extend(detector.detect(&frame.frame, look)?);
+            }
         }
     }
     Ok(Some(suppress(all, 0.4)))

@@ -15,6 +15,8 @@ pub struct Networks {
     pub detector: Box<dyn Detector>,
     /// Another detector family, to confirm and (in `Max`) to join.
     pub second: Option<Box<dyn Detector>>,
+    /// Further families, which `Max` joins.
+    pub others: Vec<Box<dyn Detector>>,
     /// Dense points; without it there are boxes only.
     pub landmarks: Option<Box<dyn LandmarkModel>>,
     /// Embeddings; without it nobody is recognised across tracks.
@@ -30,12 +32,19 @@ impl Networks {
         models.require()?;
         let best = |role| models.best(role).ok_or_else(|| Error::Model(format!("no network for {role}")));
         let first = best(Role::Detector)?;
-        let others = models.all().iter().filter(|m| m.entry.role == Role::Detector);
-        let second =
-            others.filter(|m| family(m) != family(first)).map(|m| open_detector(m, runtime)).next().transpose()?;
+        let mut families = vec![family(first)];
+        let mut others = Vec::new();
+        for model in models.all().iter().filter(|m| m.entry.role == Role::Detector) {
+            if !families.contains(&family(model)) {
+                families.push(family(model));
+                others.push(open_detector(model, runtime)?);
+            }
+        }
+        let second = (!others.is_empty()).then(|| others.remove(0));
         Ok(Networks {
             detector: open_detector(first, runtime)?,
             second,
+            others,
             landmarks: Some(Box::new(AttentionMesh::open(runtime, best(Role::Landmarks)?)?)),
             embedding: Some(Box::new(MobileFaceNet::open(runtime, best(Role::Embedding)?)?)),
         })
@@ -48,7 +57,8 @@ fn family(model: &InstalledModel) -> &str {
 
 fn open_detector(model: &InstalledModel, runtime: &Runtime) -> Result<Box<dyn Detector>> {
     match family(model) {
-        "yunet" => Ok(Box::new(YuNet::open(runtime, model)?)),
+        // The program's own detector speaks as YuNet does.
+        "yunet" | "understudy" => Ok(Box::new(YuNet::open(runtime, model)?)),
         "ultralight" => Ok(Box::new(Rfb::open(runtime, model)?)),
         other => Err(Error::Model(format!("no code for detectors of the kind `{other}`"))),
     }
