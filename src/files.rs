@@ -4,12 +4,16 @@ use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Path of the part file for a final name: the same folder, hidden, ending in `.part`.
+/// A new path of a part file for a final name: the same folder, hidden, ending in `.part`. No two are alike, so that a
+/// film that waits to be published is never written over by the next attempt.
 #[must_use]
 pub fn part_path(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().map_or_else(|| "out".into(), |n| n.to_string_lossy().into_owned());
-    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}-{number}.part", std::process::id()))
 }
 
 /// Options that create a file readable by its owner only.
@@ -133,6 +137,18 @@ mod tests {
         part.publish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"x");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn part_files_of_one_film_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let film = folder.path().join("film.mp4");
+        let (a, b) = (PartFile::create(&film).unwrap(), PartFile::create(&film).unwrap());
+        std::fs::write(a.part(), "a").unwrap();
+        std::fs::write(b.part(), "b").unwrap();
+        drop(b);
+        a.publish().unwrap();
+        assert_eq!(std::fs::read(&film).unwrap(), b"a");
     }
 
     #[test]

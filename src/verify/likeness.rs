@@ -32,6 +32,10 @@ const LEAST_SOURCE: f32 = 0.3;
 /// Least standard deviation in the output; flatter is a flat cover.
 const LEAST_OUTPUT: f32 = 0.05;
 
+/// Standard deviation (of 255 levels) of luma over the inner face below which a patch is one colour. An encoder leaves
+/// less of a solid cover; a face in the dark has more.
+const FLAT: f32 = 2.5;
+
 /// Half-open box in the crop: x0, y0, x1, y1.
 type Area = [usize; 4];
 /// Eyes, nose and mouth.
@@ -190,6 +194,15 @@ impl LumaCrop {
             row.iter_mut().for_each(|v| *v *= unit * unit);
         }
         Some(LumaCrop(data))
+    }
+
+    /// One colour where eyes, nose and mouth would be: nobody is seen there, whatever a recogniser makes of it.
+    pub fn is_flat(&self) -> bool {
+        let [x0, y0, x1, y1] = INNER;
+        let area = || (y0..y1).flat_map(|y| &self.0[y * SIDE + x0..y * SIDE + x1]);
+        let n = ((x1 - x0) * (y1 - y0)) as f32;
+        let mean = area().sum::<f32>() / n;
+        (area().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt() < FLAT
     }
 
     /// A crop from ready values; for synthetic tests.
@@ -372,6 +385,15 @@ mod tests {
 
     fn shifted(v: &[f32], by: isize) -> Vec<f32> {
         (0..SIDE * SIDE).map(|i| v[(i / SIDE) * SIDE + mirror((i % SIDE) as isize + by)]).collect()
+    }
+
+    #[test]
+    fn a_cover_is_flat_and_a_dark_face_is_not() {
+        let noise = |i: usize| ((i * 2_654_435_761) >> 7 & 7) as f32 - 3.5;
+        let cover = (0..SIDE * SIDE).map(|i| 90.0 + 0.5 * noise(i)).collect();
+        assert!(LumaCrop::from_values(cover).is_flat());
+        let dark = (0..SIDE * SIDE).map(|i| 20.0 + 6.0 * (i as f32 * 0.09).sin()).collect();
+        assert!(!LumaCrop::from_values(dark).is_flat());
     }
 
     #[test]
