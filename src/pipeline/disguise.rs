@@ -340,6 +340,7 @@ struct Refused {
 
 /// Changes the cast of those whom the attack found, as far as the cast file leaves the choice open: another double
 /// first, then a cover. `false` if nothing could be changed.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
 fn recast(
     job: &DisguiseJob,
     plan: &Plan,
