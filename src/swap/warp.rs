@@ -49,16 +49,14 @@ impl Warp {
                 ([to[0] - area.x as f32, to[1] - area.y as f32], [shift(0), shift(1)])
             })
             .collect();
+        let (x, y) = (area.x as f32, area.y as f32);
+        let places: Vec<Rect<InFrame>> =
+            keep_out.iter().map(|r| Rect::new(r.x0 - x, r.y0 - y, r.x1 - x, r.y1 - y)).collect();
         let nodes = (0..columns * rows)
             .map(|i| {
                 let at = [(i % columns) as f32 * spacing, (i / columns) as f32 * spacing];
                 let shift = node(at, &control, motion.scale, area);
-                let place = [at[0] + area.x as f32, at[1] + area.y as f32];
-                let far = keep_out.iter().map(|r| distance(r, place)).fold(f32::MAX, f32::min);
-                // Between nodes the field is linear: half the distance, less a cell, cannot reach in.
-                let most = (0.5 * (far - 1.5 * spacing - KERNEL)).max(0.0);
-                let length = shift[0].hypot(shift[1]);
-                if length > most { shift.map(|v| v * most / length) } else { shift }
+                held_back(shift, at, spacing, &places)
             })
             .collect();
         Warp { columns, spacing, nodes }
@@ -102,6 +100,15 @@ impl Warp {
         }
         (out, changed)
     }
+}
+
+/// A displacement at a node, shortened so that nothing between this node and the next is taken out of `keep_out`. Between
+/// nodes the field is linear: half the distance, less a cell and the kernel's reach, cannot get in.
+fn held_back(shift: [f32; 2], at: [f32; 2], spacing: f32, keep_out: &[Rect<InFrame>]) -> [f32; 2] {
+    let far = keep_out.iter().map(|r| distance(r, at)).fold(f32::MAX, f32::min);
+    let most = (0.5 * (far - 1.5 * spacing - KERNEL)).max(0.0);
+    let length = shift[0].hypot(shift[1]);
+    if length > most { shift.map(|v| v * most / length) } else { shift }
 }
 
 /// Distance of a place from a rectangle; 0 inside.
@@ -164,4 +171,34 @@ fn cubic(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
 fn weights(t: f32) -> [f32; 4] {
     let (t2, t3) = (t * t, t * t * t);
     [0.5 * (-t3 + 2.0 * t2 - t), 0.5 * (3.0 * t3 - 5.0 * t2 + 2.0), 0.5 * (-3.0 * t3 + 4.0 * t2 + t), 0.5 * (t3 - t2)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_carried_out_of_the_place_of_another_face() {
+        let away = Rect::<InFrame>::new(40.0, 10.0, 60.0, 30.0);
+        assert_eq!(distance(&away, [50.0, 20.0]), 0.0);
+        assert_eq!(distance(&away, [37.0, 34.0]), 5.0);
+        // A field that would carry everything by eight pixels, held back as `Warp::new` does.
+        let (columns, spacing) = (27usize, 4.0f32);
+        let held = |i: usize| {
+            let at = [(i % columns) as f32 * spacing, (i / columns) as f32 * spacing];
+            held_back([-8.0, 0.0], at, spacing, &[away])
+        };
+        let warp = Warp { columns, spacing, nodes: (0..columns * 12).map(held).collect() };
+        let mut patch = RgbPatch::new(100, 40);
+        for y in 10..30 {
+            (40..60).for_each(|x| patch.set_pixel(x, y, [1.0; 3]));
+        }
+        let (bent, _) = warp.apply(&patch, &vec![0.0; 4000]);
+        for i in (0..4000).filter(|i| patch.data[i * 3] == 0.0) {
+            assert!(bent.data[i * 3].abs() < 1e-6, "{} {}", i % 100, i / 100);
+        }
+        let free = Warp { columns, spacing, nodes: vec![[-8.0, 0.0]; columns * 12] };
+        let (bent, _) = free.apply(&patch, &vec![0.0; 4000]);
+        assert!((0..4000).any(|i| patch.data[i * 3] == 0.0 && bent.data[i * 3] > 0.9), "the test sees carried pixels");
+    }
 }

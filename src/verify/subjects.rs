@@ -290,6 +290,27 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_attacker_found_is_missed_and_can_be_added() {
+        let mut p = plan(&[(1, 0, 10, 20.0)]);
+        let tracks = || vec![track(0, 14, 20.0), track(3, 4, 200.0)];
+        let nobody = orders(&p, "");
+        let all = missed(tracks(), &p, &nobody).unwrap();
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].person, all[0].places.first().map(|f| f.0), all[0].places.len()), (Some(1), Some(10), 4));
+        assert_eq!((all[1].person, all[1].places.len()), (None, 4));
+        let keep = orders(&p, "[[person]]\nalias = \"A\"\ntracks = [1]\nface = \"keep\"\n");
+        assert_eq!(missed(tracks(), &p, &keep).unwrap().len(), 1, "nothing of a kept person is missed");
+        for m in &all {
+            p.add_places(m.person, &m.places).unwrap();
+        }
+        assert!(missed(tracks(), &p, &nobody).unwrap().is_empty());
+        assert_eq!(p.tracks.len(), 3);
+        assert!(p.tracks.iter().skip(1).all(|t| !t.confirmed) && p.people.len() == 2);
+        let holes = [(0, all[1].places[0].1), (1, all[1].places[0].1), (5, all[1].places[0].1)];
+        assert_eq!(p.add_places(None, &holes).unwrap().len(), 2);
+    }
+
+    #[test]
     fn a_reveal_exempts_only_from_its_time_on() {
         let plan = plan(&[(1, 0, 10, 20.0)]);
         let text = "[[person]]\nalias = \"A\"\ntracks = [1]\nreveal = { at = \"00:00:02\", over = \"1s\", consent = \"signed\" }\n";
