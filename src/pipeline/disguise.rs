@@ -252,7 +252,11 @@ pub fn render_and_verify(
                 progress
                     .note(&format!("{} is still somewhat like the original: trying another double", near.join(", ")));
             }
-            Attempt::Refused(_) if best.is_some() => break,
+            Attempt::Refused(worse) if best.is_some() => {
+                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report)? {
+                    break;
+                }
+            }
             Attempt::Refused(refused) => {
                 if attempt == ATTEMPTS || !change(&refused.accused, &refused.missed, &refused.report)? {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
@@ -284,7 +288,7 @@ fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
 const ATTEMPTS: u32 = 4;
 
 /// Renders after which a cleared film is good enough, however near the doubles are.
-const NEAR_ATTEMPTS: u32 = 2;
+const NEAR_ATTEMPTS: u32 = 3;
 /// Cosine of a person's mean output face with the original from which another double is tried, though the film would be
 /// cleared: among a thousand strangers, some are nearer to the person than 0.22, few are nearer than 0.3.
 const NEAR: f32 = 0.22;
