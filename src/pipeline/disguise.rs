@@ -222,12 +222,15 @@ pub fn render_and_verify(
     cancel.check()?;
     let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
     let missed = searched.missed(plan, &Casting::resolve(plan, job.cast, &choices, &matched)?)?;
+    let known: BTreeSet<u32> = plan.tracks.iter().map(|t| t.id).collect();
     let mut plan = plan.clone();
     add_missed(&mut plan, &missed)?;
     let mut covered: BTreeSet<u32> = BTreeSet::new();
     let mut best: Option<Cleared> = None;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
+        // A cast that keeps a person, or everybody unlisted, never decided on places that only the attacker found.
+        plan.tracks.iter().map(|t| t.id).filter(|t| !known.contains(t)).for_each(|t| casting.protect(t));
         covered.iter().for_each(|t| casting.cover(*t));
         let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)?;
         let mut change = |accused: &[String], missed: &[Missed], report: &Report| {

@@ -163,6 +163,16 @@ impl Casting {
         }
     }
 
+    /// Takes away whatever would leave a track as filmed: it was found by the attacker alone, and nobody decided on it.
+    pub fn protect(&mut self, track: u32) {
+        if let Some(t) = self.by_track.get_mut(&track) {
+            t.reveal = None;
+            if t.face == FaceTreatment::Keep {
+                t.face = FaceTreatment::Redact(RedactStyle::Solid);
+            }
+        }
+    }
+
     /// All treatments by track number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &TrackTreatment)> {
         self.by_track.iter().map(|(k, v)| (*k, v))
