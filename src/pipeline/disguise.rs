@@ -229,8 +229,7 @@ pub fn render_and_verify(
     let mut best: Option<Cleared> = None;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
-        // A cast that keeps a person, or everybody unlisted, never decided on places that only the attacker found.
-        plan.tracks.iter().map(|t| t.id).filter(|t| !known.contains(t)).for_each(|t| casting.protect(t));
+        casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
         let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)?;
         let mut change = |accused: &[String], missed: &[Missed], report: &Report| {

@@ -2,7 +2,7 @@
 
 use super::{Cast, FaceChoice, Plan, parse_timecode};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Treatments that show no face at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,9 +163,10 @@ impl Casting {
         }
     }
 
-    /// Takes away whatever would leave a track as filmed: it was found by the attacker alone, and nobody decided on it.
-    pub fn protect(&mut self, track: u32) {
-        if let Some(t) = self.by_track.get_mut(&track) {
+    /// Takes away whatever would leave any track but those `known` as filmed: the attacker alone found it, and a cast
+    /// that keeps or reveals a person never decided on it.
+    pub fn protect_all_but(&mut self, known: &BTreeSet<u32>) {
+        for t in self.by_track.iter_mut().filter(|(id, _)| !known.contains(id)).map(|(_, t)| t) {
             t.reveal = None;
             if t.face == FaceTreatment::Keep {
                 t.face = FaceTreatment::Redact(RedactStyle::Solid);
@@ -430,6 +431,30 @@ mod tests {
         let cast = Cast::parse(text, "c.toml").unwrap();
         let e = Casting::resolve(&plan(&[&[1], &[3]]), &cast, &doubles(2), &[]).unwrap_err().to_string();
         assert!(e.contains("twice") && e.contains("line 8"), "{e}");
+    }
+
+    #[test]
+    fn what_the_attacker_alone_found_is_never_kept_or_revealed() {
+        let reveal = "reveal = { at = \"00:00:01\", over = \"1s\", consent = \"signed\" }";
+        let casts = [
+            "[[person]]\nalias = \"A\"\npeople = [0]\nface = \"keep\"\n".to_owned(),
+            format!("[[person]]\nalias = \"A\"\npeople = [0]\n{reveal}\n"),
+        ];
+        for text in &casts {
+            let mut plan = plan(&[&[1]]);
+            let known: BTreeSet<u32> = [1].into();
+            let place = crate::geom::Rect::new(0.0, 0.0, 1.0, 1.0);
+            let added = plan.add_places(Some(0), &[(0, place)]).unwrap();
+            let cast = Cast::parse(text, "c.toml").unwrap_or_else(|e| panic!("{text}: {e}"));
+            let mut casting = Casting::resolve(&plan, &cast, &doubles(2), &[]).unwrap();
+            let bare = casting.treatment(added[0]);
+            assert!(bare.face == FaceTreatment::Keep || bare.reveal.is_some(), "the cast reaches it: {text}");
+            let before = casting.treatment(1);
+            casting.protect_all_but(&known);
+            let t = casting.treatment(added[0]);
+            assert!(t.face != FaceTreatment::Keep && t.reveal.is_none(), "{text}");
+            assert_eq!(casting.treatment(1), before, "what was known is as the cast says");
+        }
     }
 
     #[test]
