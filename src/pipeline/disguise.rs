@@ -1,8 +1,10 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
+use super::audition::Audition;
 use super::prepare::neutral_of;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
+use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan};
@@ -213,14 +215,18 @@ pub fn render_and_verify(
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
-    let searched =
-        verify::search(job.input, plan.salvaged, &VerifyOptions::default(), job.models, job.runtime, &|n| {
-            progress.step(n);
-            cancel.check()
-        })?;
+    let mut audition = Audition::new(plan)?;
+    let mut seen = |index: u64, frame: &Frame| {
+        audition.see(index, frame);
+        progress.step(index + 1);
+        cancel.check()
+    };
+    let options = VerifyOptions::default();
+    let searched = verify::search(job.input, plan.salvaged, &options, job.models, job.runtime, &mut seen)?;
     progress.end();
     cancel.check()?;
-    let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
+    let mut choices = choices(job.doubles, &mesh, job.models, job.runtime, plan, Some(&audition))?;
+    drop(audition);
     let missed = searched.missed(plan, &Casting::resolve(plan, job.cast, &choices, &matched)?)?;
     let known: BTreeSet<u32> = plan.tracks.iter().map(|t| t.id).collect();
     let mut plan = plan.clone();
@@ -471,6 +477,17 @@ pub fn double_choices(
     runtime: &Runtime,
     plan: &Plan,
 ) -> Result<Vec<DoubleChoice>> {
+    choices(library, mesh, models, runtime, plan, None)
+}
+
+fn choices(
+    library: &DoubleLibrary,
+    mesh: &Mesh,
+    models: &ModelSet,
+    runtime: &Runtime,
+    plan: &Plan,
+    audition: Option<&Audition>,
+) -> Result<Vec<DoubleChoice>> {
     let mut embedder = Embedder::new(models, runtime)?;
     let names: Vec<String> = library.cards().map(|c| c.name.clone()).collect();
     let loaded: Vec<Double> = names.par_iter().map(|n| library.load_resting(mesh, n)).collect::<Result<_>>()?;
@@ -484,10 +501,15 @@ pub fn double_choices(
         .into_iter()
         .flatten()
         .collect();
+    let tried = match audition {
+        Some(a) => a.try_all(plan, mesh, &loaded, &mut embedder)?,
+        None => vec![BTreeMap::new(); loaded.len()],
+    };
     library
         .cards()
         .zip(loaded.iter().zip(portraits))
-        .map(|(card, (double, portrait))| {
+        .zip(tried)
+        .map(|((card, (double, portrait)), likeness)| {
             let embedding = embedder.embed_frame(&portrait)?.map(|e| e.0.clone()).unwrap_or_default();
             let gap = |(id, n): &(u32, Neutral)| (*id, shape_gap(mesh, &n.shape, double.shape()));
             Ok(DoubleChoice {
@@ -497,6 +519,7 @@ pub fn double_choices(
                 embedding,
                 refused_for: vec![],
                 shape_gap: neutrals.iter().map(gap).collect(),
+                likeness,
             })
         })
         .collect()

@@ -1,5 +1,6 @@
 //! The cast resolved against a plan: exactly one treatment for every track.
 
+use super::looks::womanly;
 use super::{Cast, FaceChoice, Plan, parse_timecode};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,10 +69,17 @@ pub struct DoubleChoice {
     pub refused_for: Vec<u32>,
     /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
     pub shape_gap: BTreeMap<u32, f32>,
+    /// Cosine of each person (by number) with this double drawn on them, where that was tried.
+    pub likeness: BTreeMap<u32, f32>,
 }
 
 /// Cosine above which a double resembles a person too much to stand in for them.
 const TOO_ALIKE: f32 = 0.20;
+
+/// Cost of a double of the other sex, where that is sure.
+const OTHER_SEX: f32 = 8.0;
+/// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
+const TOO_NEAR: f32 = 0.15;
 
 /// CIE L* of a display-referred colour.
 pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
@@ -269,35 +277,33 @@ impl<'a> Chooser<'a> {
             return 1e6;
         }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
-        let alike = cosine(&person.embedding, &double.embedding)
-            .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
+        let alike = match double.likeness.get(&person.id) {
+            Some(c) => c.max(0.0) * 20.0 + (c - TOO_NEAR).max(0.0) * 60.0,
+            None => cosine(&person.embedding, &double.embedding)
+                .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0),
+        };
         let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
         let sex = match (self.womanly(person), double.sex.as_deref()) {
-            (Some(w), Some("man")) => w.max(0.0) * 5.0,
-            (Some(w), Some("woman")) => (-w).max(0.0) * 5.0,
+            (Some(w), Some("man")) => w.max(0.0) * OTHER_SEX,
+            (Some(w), Some("woman")) => (-w).max(0.0) * OTHER_SEX,
             _ => 0.0,
         };
         skin + alike + shape + sex
     }
 
-    /// Whether a face is nearer to the doubles that look like women (1) or like men (−1), by shape and by embedding. On
-    /// eleven clips of one person each the mean distances of shape differ by 0.003 to 0.013 face widths, with the right
-    /// sign where it is known; the mean cosines have the right sign for 78 % of the 92 portraits behind the doubles,
-    /// each against the other doubles. A guess for a plausible picture only: it is kept nowhere.
+    /// Whether a face looks like a woman's (1) or a man's (−1), by its embedding, and where that is not sure by its
+    /// shape: on eleven clips of one person each the mean distances of shape to the doubles of either kind differ by
+    /// 0.003 to 0.013 face widths, with the right sign where it is known.
     fn womanly(&self, person: &super::PlanPerson) -> Option<f32> {
-        let lean = |of: &dyn Fn(&DoubleChoice) -> Option<f32>, unit: f32| {
-            let mean = |word: &str| {
-                let all: Vec<f32> =
-                    self.doubles.iter().filter(|d| d.sex.as_deref() == Some(word)).filter_map(of).collect();
-                (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
-            };
-            Some(((mean("woman")? - mean("man")?) / unit).clamp(-1.0, 1.0))
+        let mean = |word: &str| {
+            let of = self.doubles.iter().filter(|d| d.sex.as_deref() == Some(word));
+            let all: Vec<f32> = of.filter_map(|d| d.shape_gap.get(&person.id)).copied().collect();
+            (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
         };
-        let shape = lean(&|d| d.shape_gap.get(&person.id).map(|g| -g), 0.004);
-        let looks = lean(&|d| cosine(&person.embedding, &d.embedding), 0.04);
-        match (shape, looks) {
-            (Some(a), Some(b)) => Some((0.5 * a + b).clamp(-1.0, 1.0)),
-            (a, b) => a.or(b),
+        let shape = mean("man").zip(mean("woman")).map(|(m, w)| ((m - w) / 0.004).clamp(-1.0, 1.0));
+        match (shape, womanly(&person.embedding)) {
+            (Some(a), Some(b)) => Some((0.3 * a + 1.5 * b).clamp(-1.0, 1.0)),
+            (a, b) => a.or(b.map(|b| (1.5 * b).clamp(-1.0, 1.0))),
         }
     }
 
