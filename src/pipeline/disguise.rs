@@ -238,11 +238,11 @@ pub fn render_and_verify(
         casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
         let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)?;
-        let mut change = |accused: &[String], missed: &[Missed], report: &Report| {
+        let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
             // The built-in recogniser cannot tell a good double from a poor one: whoever it accuses is covered at once.
-            let last = attempt + 1 >= ATTEMPTS || job.models.is_built_in(Role::Embedding);
+            let last = last || job.models.is_built_in(Role::Embedding);
             let recast = recast(job, &plan, report, accused, &casting, last, &mut choices, &mut covered);
             Ok::<bool, Error>(weak | recast | added)
         };
@@ -253,20 +253,21 @@ pub fn render_and_verify(
                     best = Some(*cleared);
                 }
                 let Some(kept) = &best else { continue };
-                // The last attempt would cover whoever is still near, which is worse than a double that was cleared.
-                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report)? {
+                // Whoever is near gets another double, never a cover: that is worse than a double that was cleared.
+                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report, false)? {
                     break;
                 }
                 progress
                     .note(&format!("{} is still somewhat like the original: trying another double", near.join(", ")));
             }
             Attempt::Refused(worse) if best.is_some() => {
-                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report)? {
+                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report, false)? {
                     break;
                 }
             }
             Attempt::Refused(refused) => {
-                if attempt == ATTEMPTS || !change(&refused.accused, &refused.missed, &refused.report)? {
+                let last = attempt >= RECASTS;
+                if attempt == ATTEMPTS || !change(&refused.accused, &refused.missed, &refused.report, last)? {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
                 }
                 progress.note(&format!(
@@ -292,8 +293,12 @@ fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
     Ok(any)
 }
 
-/// Most renders of one film before it is given up. The last one covers whoever is still recognised.
-const ATTEMPTS: u32 = 4;
+/// Most renders of one film before it is given up.
+const ATTEMPTS: u32 = 5;
+/// Renders after which people whom the attack finds get another double; later they are covered.
+const RECASTS: u32 = 2;
+/// Cosine from which it is not the double that is too like somebody: parts of their own face are still there.
+const OWN_FACE: f32 = 0.5;
 
 /// Renders after which a cleared film is good enough, however near the doubles are.
 const NEAR_ATTEMPTS: u32 = 3;
@@ -375,6 +380,7 @@ fn recast(
         if !accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
+        let shows_through = person.identity.as_ref().is_some_and(|i| i.cosine_max >= OWN_FACE);
         for track in &person.tracks {
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;
@@ -382,7 +388,7 @@ fn recast(
             changed = true;
             // What was averaged away or too small for a double is covered whole; another double would change nothing.
             let weak = plan.track(*track).is_some_and(|t| !t.confirmed || t.width_px < crate::treat::SMALLEST_SWAP_PX);
-            if weak || last || person.untouched > 0 {
+            if weak || last || shows_through || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
                 for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {

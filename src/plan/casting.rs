@@ -77,9 +77,9 @@ pub struct DoubleChoice {
 const TOO_ALIKE: f32 = 0.20;
 
 /// Cost of a double of the other sex, where that is sure.
-const OTHER_SEX: f32 = 8.0;
+const OTHER_SEX: f32 = 10.0;
 /// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
-const TOO_NEAR: f32 = 0.15;
+const TOO_NEAR: f32 = 0.16;
 
 /// CIE L* of a display-referred colour.
 pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
@@ -278,7 +278,7 @@ impl<'a> Chooser<'a> {
         }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
         let alike = match double.likeness.get(&person.id) {
-            Some(c) => c.max(0.0) * 20.0 + (c - TOO_NEAR).max(0.0) * 60.0,
+            Some(c) => c.max(0.0) * 8.0 + (c - TOO_NEAR).max(0.0) * 60.0,
             None => cosine(&person.embedding, &double.embedding)
                 .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0),
         };
