@@ -3,14 +3,13 @@
 
     fit_looks.py --shared ../shared --out models/casting/looks.json
 
-Reads `looks_labels.json` (portraits of members of the US Congress, labelled by eye) and the doubles' cards, embeds the
-portraits with YuNet and MobileFaceNet, and writes the weighted mean and a ridge regression's direction, with its
-ten-fold cross-validation. Needs numpy, opencv-python-headless, onnxruntime.
+Reads `looks_labels.json` (faces in photographs, file and box, labelled by eye), embeds them with YuNet and MobileFaceNet,
+and writes the weighted mean and a ridge regression's direction, with its ten-fold cross-validation by photograph. Needs
+numpy, opencv-python-headless, onnxruntime.
 """
 
 import argparse
 import json
-import tomllib
 from pathlib import Path
 
 import cv2
@@ -24,7 +23,9 @@ RIDGE = 1.0
 
 
 class Embedder:
-    """YuNet's largest face, aligned, through MobileFaceNet; the sum of the crop's and its mirror image's vectors."""
+    """A face found by YuNet, aligned, through MobileFaceNet; the sum of the crop's and its mirror image's vectors."""
+
+    SIDE = 1280
 
     def __init__(self, models: Path):
         options = onnxruntime.SessionOptions()
@@ -32,16 +33,18 @@ class Embedder:
         self.net = onnxruntime.InferenceSession(str(models / "foamliu_mobilefacenet/MobileFaceNet.onnx"), options)
         self.finder = cv2.FaceDetectorYN.create(str(models / "yunet_n/yunet_n_640_640.onnx"), "", (320, 320), 0.5)
 
-    def __call__(self, path: Path):
+    def __call__(self, path: Path, box):
         image = cv2.imread(str(path))
-        scale = 480 / max(image.shape[:2])
+        scale = self.SIDE / max(image.shape[:2])
         image = cv2.resize(image, None, fx=scale, fy=scale,
                            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         self.finder.setInputSize((image.shape[1], image.shape[0]))
         _, faces = self.finder.detect(image)
-        if faces is None:
+        middle = (np.array(box[:2]) + np.array(box[2:]) / 2) * scale
+        off = [np.abs(f[:2] + f[2:4] / 2 - middle).max() / f[2] for f in (faces if faces is not None else [])]
+        if not off or min(off) > 0.3:
             return None
-        points = max(faces, key=lambda f: f[2])[4:14].reshape(5, 2)
+        points = faces[int(np.argmin(off))][4:14].reshape(5, 2)
         to, _ = cv2.estimateAffinePartial2D(points.astype(np.float32), TEMPLATE, method=cv2.LMEDS)
         crop = cv2.warpAffine(image, to, (112, 112), borderMode=cv2.BORDER_REPLICATE)
         total = self.vector(crop) + self.vector(crop[:, ::-1])
@@ -54,16 +57,10 @@ class Embedder:
         return out / np.linalg.norm(out)
 
 
-def labelled(stills: Path):
-    """File and label (1: woman, -1: man) of every portrait."""
+def labelled():
+    """File, box (left, top, width, height) and label (1: woman, -1: man) of every face."""
     labels = json.loads((HERE / "looks_labels.json").read_text())
-    rows = {file: 1.0 for file in labels["woman"]} | {file: -1.0 for file in labels["man"]}
-    for card in sorted((HERE.parent.parent / "models/doubles").glob("*/double.toml")):
-        double = tomllib.loads(card.read_text())
-        for source in double["sources"]:
-            if "member" in source["role"]:
-                rows[source["file"]] = 1.0 if double["sex"] == "woman" else -1.0
-    return [(stills / file, label) for file, label in sorted(rows.items())]
+    return [(file, box, sign) for word, sign in (("woman", 1.0), ("man", -1.0)) for file, box in labels[word]]
 
 
 def fit(x, y):
@@ -82,17 +79,19 @@ def main():
     parser.add_argument("--out", type=Path, default=HERE.parent.parent / "models/casting/looks.json")
     arguments = parser.parse_args()
     embed = Embedder(arguments.shared / "models")
-    found = [(embed(path), label) for path, label in labelled(arguments.shared / "data/stills")]
-    x = np.array([e for e, _ in found if e is not None])
-    y = np.array([label for e, label in found if e is not None])
-    folds, score = np.random.default_rng(0).permutation(len(x)), np.zeros(len(x))
+    data = arguments.shared / "data"
+    found = [(embed(data / file, box), label, file) for file, box, label in labelled()]
+    found = [row for row in found if row[0] is not None]
+    x, y = np.array([row[0] for row in found]), np.array([row[1] for row in found])
+    photos = np.array([row[2] for row in found])
+    score, folds = np.zeros(len(x)), np.random.default_rng(0).permutation(np.unique(photos))
     for k in range(10):
-        test = folds[k::10]
-        mean, direction = fit(np.delete(x, test, 0), np.delete(y, test))
+        test = np.isin(photos, folds[k::10])
+        mean, direction = fit(x[~test], y[~test])
         score[test] = (x[test] - mean) @ direction
     right = np.sign(score) == y
-    sure = np.abs(score) > 0.5
-    measured = {"portraits": len(x), "women": int((y > 0).sum()), "right": right.mean(),
+    sure = np.abs(score) > 0.4
+    measured = {"faces": len(x), "women": int((y > 0).sum()), "right": right.mean(),
                 "right_women": right[y > 0].mean(), "right_men": right[y < 0].mean(),
                 "share_sure": sure.mean(), "right_sure": right[sure].mean()}
     measured = {k: round(float(v), 3) for k, v in measured.items()}

@@ -522,6 +522,7 @@ fn choices(
                 name: card.name.clone(),
                 skin: card.skin,
                 sex: card.sex.clone(),
+                bearded: ["beard", "moustache"].iter().any(|w| card.description.contains(w)),
                 embedding,
                 refused_for: vec![],
                 shape_gap: neutrals.iter().map(gap).collect(),

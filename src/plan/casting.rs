@@ -63,6 +63,8 @@ pub struct DoubleChoice {
     pub skin: Option<f32>,
     /// `woman` or `man`, as the face looks, if known.
     pub sex: Option<String>,
+    /// Whether it has a beard or moustache.
+    pub bearded: bool,
     /// Embedding of its neutral face by the same recogniser as the plan's, L2-normalised; empty if not measured.
     pub embedding: Vec<f32>,
     /// People (by number) for whom it must not be chosen again.
@@ -78,6 +80,8 @@ const TOO_ALIKE: f32 = 0.20;
 
 /// Cost of a double of the other sex, where that is sure.
 const OTHER_SEX: f32 = 10.0;
+/// Cost of a bearded double for somebody who is not surely a man.
+const BEARD: f32 = 6.0;
 /// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
 const TOO_NEAR: f32 = 0.16;
 
@@ -288,7 +292,11 @@ impl<'a> Chooser<'a> {
             (Some(w), Some("woman")) => (-w).max(0.0) * OTHER_SEX,
             _ => 0.0,
         };
-        skin + alike + shape + sex
+        let beard = match self.womanly(person) {
+            Some(w) if double.bearded => ((w + 0.5) * BEARD).clamp(0.0, BEARD),
+            _ => 0.0,
+        };
+        skin + alike + shape + sex + beard
     }
 
     /// Whether a face looks like a woman's (1) or a man's (−1), by its embedding, and where that is not sure by its
@@ -302,8 +310,8 @@ impl<'a> Chooser<'a> {
         };
         let shape = mean("man").zip(mean("woman")).map(|(m, w)| ((m - w) / 0.004).clamp(-1.0, 1.0));
         match (shape, womanly(&person.embedding)) {
-            (Some(a), Some(b)) => Some((0.3 * a + 1.5 * b).clamp(-1.0, 1.0)),
-            (a, b) => a.or(b.map(|b| (1.5 * b).clamp(-1.0, 1.0))),
+            (Some(a), Some(b)) => Some((0.3 * a + 1.2 * b).clamp(-1.0, 1.0)),
+            (a, b) => a.or(b.map(|b| (1.2 * b).clamp(-1.0, 1.0))),
         }
     }
 
