@@ -180,6 +180,26 @@ fn variable_times_survive_every_container() {
     }
 }
 
+#[test]
+fn tiny_pictures_keep_their_times_in_a_program_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.mpg");
+    let v = info(64, 48, YUV420);
+    let mut w = Writer::create(&spec(&path, Preset::Match, v.clone(), vec![sound_info(48_000, 2, 0.0)])).unwrap();
+    for n in 0..60 {
+        w.write_video(&cleared(smooth(&v, n), n, n as i64 * 512)).unwrap();
+        w.write_audio(0, &ClearedAudio::for_test(vec![vec![0.01; 1920]; 2], n * 1920)).unwrap();
+    }
+    w.finish().unwrap();
+    let (got, frames) = read_all(&path);
+    assert_eq!(frames.len(), 60);
+    let zero = got.time_base.seconds(frames[0].pts);
+    for (n, f) in frames.iter().enumerate() {
+        let at = got.time_base.seconds(f.pts) - zero;
+        assert!((at - n as f64 * 0.04).abs() < 0.001, "picture {n} at {at}");
+    }
+}
+
 /// Silence with one burst of 1 kHz from `at` seconds on, 0.2 s long.
 fn burst(rate: u32, secs: f64, at: f64) -> Vec<f32> {
     (0..(secs * f64::from(rate)) as usize)

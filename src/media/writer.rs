@@ -88,7 +88,13 @@ struct VideoLane {
     times: Times,
     count: i64,
     last_dts: Option<i64>,
+    /// Fewest bytes of a coded picture; zeros fill it up.
+    least_bytes: usize,
 }
+
+/// Bytes of a pack of an MPEG program stream. Of pictures that begin in one pack only the first keeps its time, so each
+/// is made as long as a pack (zero bytes after a NAL unit mean nothing: ITU-T H.264, B.1.2).
+const PACK_BYTES: usize = 2048;
 
 struct AudioLane {
     encoder: Encoder,
@@ -235,6 +241,11 @@ impl Writer {
             lane.times.forget_before(behind);
             if let Some(clean) = scrub::clean(lane.coding, self.packet.data()) {
                 self.packet.replace(&clean).map_err(encode_error)?;
+            }
+            if self.packet.data().len() < lane.least_bytes {
+                let mut long = self.packet.data().to_vec();
+                long.resize(lane.least_bytes, 0);
+                self.packet.replace(&long).map_err(encode_error)?;
             }
             self.packet.place(lane.stream, pts, dts, duration);
             self.output.write(&mut self.packet).map_err(|e| write_error(&self.path, e))?;
@@ -436,6 +447,7 @@ fn open_video(
             times: Times::default(),
             count: 0,
             last_dts: None,
+            least_bytes: if container.muxer == "vob" { PACK_BYTES } else { 0 },
         };
         return Ok((lane, choice));
     }
