@@ -31,9 +31,10 @@ pub(super) struct Sound<'s> {
 
 impl Sound<'_> {
     fn read(&self, from: isize, out: &mut [f32]) {
-        let at = |i: usize| usize::try_from(from + i as isize).ok()?.checked_sub(self.base);
-        let sample = |i: usize| at(i).and_then(|k| self.samples.get(k)).map_or(0.0, |x| *x as f32);
-        out.iter_mut().enumerate().for_each(|(i, o)| *o = sample(i));
+        out.fill(0.0);
+        let begin = from - self.base as isize;
+        let here = self.samples.get(begin.max(0).unsigned_abs()..).unwrap_or(&[]);
+        out.iter_mut().skip(begin.min(0).unsigned_abs()).zip(here).for_each(|(o, x)| *o = *x as f32);
     }
 }
 
