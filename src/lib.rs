@@ -23,6 +23,7 @@ pub mod plan;
 pub mod redact;
 pub mod report;
 pub mod sandbox;
+pub mod subtitles;
 pub mod swap;
 pub mod treat;
 pub mod units;

@@ -7,7 +7,9 @@ use understudy::audio::{AudioFormat, RawAudio};
 use understudy::voice::attack::{envelope_match, leaked_windows};
 use understudy::voice::cepstrum::ORDER;
 use understudy::voice::features::FeatureStream;
-use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceFinding, VoiceStage, VoiceStyle};
+use understudy::voice::{
+    ActorTrack, ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceFinding, VoiceStage, VoiceStyle,
+};
 use zeroize::Zeroizing;
 
 /// A made-up talker: vowels, hisses and pauses.
@@ -322,6 +324,95 @@ fn whisper_has_no_pitch() {
         n
     };
     assert!(voiced(&y) * 10 < voiced(&x), "{} {}", voiced(&y), voiced(&x));
+}
+
+/// Styles of single channels, with actors.
+fn performed(x: &[f32], policy: &StreamPolicy, actors: Vec<(u16, ActorTrack)>) -> Rendered {
+    let format = format(16000, 1);
+    let block = RawAudio { channels: vec![x.to_vec()], start: 0 };
+    let mut analyser = SpeechAnalyser::for_policy(format, policy).unwrap();
+    analyser.push(&block).unwrap();
+    let mut stage =
+        VoiceStage::new(format, policy, analyser.finish().unwrap(), &secret(3)).unwrap().with_actors(actors);
+    let mut out = Vec::new();
+    let mut take = |audio: ClearedAudio| {
+        out.extend_from_slice(&audio.channels()[0]);
+        Ok(())
+    };
+    stage.push(&block, &mut take).unwrap();
+    stage.finish(&mut take).unwrap();
+    Rendered { channels: vec![out], findings: stage.recorded_findings() }
+}
+
+#[test]
+fn a_shifted_voice_keeps_its_speaker_and_says_that_it_is_no_protection() {
+    let x = talk(PLAIN, 24.0, 16000);
+    let style = |cents| VoiceStyle::Pitch { cents, formants: false };
+    let (mean, _, pitch) = portrait(&x);
+    for cents in [-500, 400] {
+        let policy = StreamPolicy { default: style(cents), ..StreamPolicy::default() };
+        let r = performed(&x, &policy, vec![]);
+        assert!(r.findings.contains(&VoiceFinding::PitchOnly), "{:?}", r.findings);
+        assert!(VoiceFinding::PitchOnly.to_string().contains("NO PROTECTION"));
+        let (shifted, _, moved) = portrait(&r.channels[0]);
+        let semitones = 1200.0 * (moved / pitch).log2();
+        assert!((semitones - f64::from(cents)).abs() < 100.0, "{cents} {semitones}");
+        let erased = distance(&portrait(&mono(&x, 16000, 3)).0, &mean);
+        assert!(distance(&shifted, &mean) < 0.7 * erased, "{} {erased}", distance(&shifted, &mean));
+    }
+    // Where a disguised person may speak too, the whole stream is disguised.
+    let policy = StreamPolicy { channels: vec![(0, style(400)), (0, VoiceStyle::Pseudo)], ..StreamPolicy::default() };
+    assert!(!performed(&x, &policy, vec![]).findings.contains(&VoiceFinding::PitchOnly));
+}
+
+#[test]
+fn an_actor_is_heard_where_the_cast_says_and_nowhere_else() {
+    let x = talk(PLAIN, 6.0, 16000);
+    let actor: Vec<f32> = (0..96_000).map(|i| 0.2 * (i as f32 * 0.05).sin()).collect();
+    let policy = StreamPolicy { ranges: vec![(2.0, 4.0, VoiceStyle::Replace(7))], ..StreamPolicy::default() };
+    let track = |x: Vec<f32>| {
+        let mut left = x.into_iter();
+        Box::new(move |n| Ok(left.by_ref().take(n).collect())) as ActorTrack
+    };
+    let r = performed(&x, &policy, vec![(7, track(actor.clone()))]);
+    let y = &r.channels[0];
+    assert_eq!(y[32_400..63_600], actor[32_400..63_600], "the actor after the fade");
+    assert!(cross_correlation(&y[..32_000], &actor[..32_000]) < 0.3 && rms(&y[..32_000]) > 0.005);
+    assert!(r.findings.contains(&VoiceFinding::Replaced));
+    assert_eq!(leaked_windows(&x, y, 16000).unwrap().leaked, 0);
+    // A short track, another's track, and none at all leave silence, never the voice.
+    for actors in [vec![(7, track(vec![]))], vec![(1, track(actor))], vec![]] {
+        assert_eq!(rms(&performed(&x, &policy, actors).channels[0][32_400..63_600]), 0.0);
+    }
+}
+
+#[test]
+fn every_layout_from_mono_to_seven_one_is_disguised() {
+    let x = talk(PLAIN, 2.0, 48000);
+    for channels in 1..=8 {
+        let all: Vec<Vec<f32>> = (0..channels).map(|c| x.iter().map(|v| v / (c + 1) as f32).collect()).collect();
+        let y = render(&all, 48000, &StreamPolicy::default(), &secret(2), 4096).unwrap().channels;
+        assert!(y.iter().any(|c| rms(c) > 0.002), "{channels}");
+        for c in &y {
+            assert_eq!(leaked_windows(&x, c, 48000).unwrap().leaked, 0, "{channels}");
+        }
+    }
+}
+
+#[test]
+fn music_and_pieces_of_200_ms_come_out_as_long_as_they_were() {
+    let chord = |rate: u32, secs: f64| -> Vec<f32> {
+        let tone = |i: usize, hz: f64| (std::f64::consts::TAU * hz * i as f64 / f64::from(rate)).sin();
+        let n = (secs * f64::from(rate)) as usize;
+        (0..n).map(|i| (0.1 * (tone(i, 220.0) + tone(i, 277.2) + tone(i, 329.6))) as f32).collect()
+    };
+    for rate in [8000, 16_000, 44_100, 48_000, 96_000] {
+        mono(&chord(rate, 0.2), rate, 1);
+        mono(&talk(PLAIN, 0.2, rate), rate, 1);
+    }
+    let x = chord(48_000, 30.0);
+    let r = render(std::slice::from_ref(&x), 48_000, &StreamPolicy::default(), &secret(1), 4096).unwrap();
+    assert_eq!(leaked_windows(&x, &r.channels[0], 48_000).unwrap().leaked, 0);
 }
 
 #[test]

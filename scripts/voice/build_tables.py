@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds models/voice/tables.bin from one recording per speaker of LibriSpeech train-clean-100.
 
-    cargo build --release --example voice_features
-    build_tables.py FOLDER_OF_FLAC OUTPUT [--features target/release/examples/voice_features]
+    cargo build --release --example voice
+    build_tables.py FOLDER_OF_FLAC OUTPUT [--features target/release/examples/voice]
 
 The folder holds `SPEAKER-CHAPTER-UTTERANCE.flac` and `SPEAKERS.csv` (speaker,sex). Needs numpy and ffmpeg. The
 analysis is the program's own (the example above), so that tables and program agree. Deterministic.
@@ -56,7 +56,7 @@ def level_reference(level, voiced):
 def features(path, tool):
     wave = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", path, "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"],
                           capture_output=True, check=True).stdout
-    out = subprocess.run([tool], input=wave, capture_output=True, check=True).stdout
+    out = subprocess.run([tool, "features"], input=wave, capture_output=True, check=True).stdout
     f = np.frombuffer(out, "<f4").reshape(-1, 1 + WIDE).astype(float)
     voiced, c = f[:, 0] > 0, f[:, 1:].copy()
     top, threshold = level_reference(c[:, 0] / np.sqrt(POINTS), voiced)
@@ -152,7 +152,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder")
     p.add_argument("output")
-    p.add_argument("--features", default="target/release/examples/voice_features")
+    p.add_argument("--features", default="target/release/examples/voice")
     args = p.parse_args()
     with open(os.path.join(args.folder, "SPEAKERS.csv")) as f:
         sex = dict(line.strip().split(",")[:2] for line in f.readlines()[1:] if "," in line)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Equal error rates of speaker attacks on the disguise, and leaks, envelope and pitch agreement.
 
-    cargo build --release --examples
+    cargo build --release --example voice
     error_rates.py FOLDER_OF_FLAC [--speakers 20] [--dvector] [--work /tmp/voice-rates]
 
 FOLDER holds one recording per speaker (`SPEAKER-*.flac`) and `SPEAKERS.csv`. Each recording is cut at its quietest
@@ -20,7 +20,7 @@ import subprocess
 import numpy as np
 import soundfile as sf
 
-EXAMPLES = os.path.join(os.path.dirname(__file__), "../../target/release/examples")
+TOOL = os.path.join(os.path.dirname(__file__), "../../target/release/examples/voice")
 
 
 def halves(x):
@@ -30,9 +30,16 @@ def halves(x):
 
 
 def disguise(pairs, secret=None):
-    args = [p for pair in pairs for p in pair]
-    subprocess.run([os.path.join(EXAMPLES, "voice_wav"), *(["--secret", secret] if secret else []), *args],
+    """Disguises pairs of 16-bit files, all mono."""
+    lines = []
+    for source, out in pairs:
+        x, rate = sf.read(source, dtype="float32")
+        x.astype("<f4").tofile(source + ".f32")
+        lines.append(f"{source}.f32 {out}.f32 {rate} 1")
+    subprocess.run([TOOL, "disguise", *(["--secret", secret] if secret else [])], input="\n".join(lines).encode(),
                    check=True, stderr=subprocess.DEVNULL)
+    for (_, out), line in zip(pairs, lines):
+        sf.write(out, np.fromfile(out + ".f32", "<f4"), int(line.split()[2]), subtype="PCM_16")
 
 
 def attack(pairs, work):
@@ -44,7 +51,7 @@ def attack(pairs, work):
             names.append(os.path.join(work, f"raw{n}_{k}.f32"))
             x.astype("<f4").tofile(names[-1])
         lines.append(f"{names[0]} {names[1]} {rate}")
-    out = subprocess.run([os.path.join(EXAMPLES, "voice_attack")], input="\n".join(lines).encode(), capture_output=True, check=True)
+    out = subprocess.run([TOOL, "attack"], input="\n".join(lines).encode(), capture_output=True, check=True)
     return [json.loads(line) for line in out.stdout.splitlines()]
 
 

@@ -50,6 +50,30 @@ pub enum Command {
     Doctor(Doctor),
     /// Overwrite and remove plans
     Shred(Shred),
+    /// Write subtitles afresh, with the cast's aliases in place of names
+    ///
+    /// Reads SRT, WebVTT or ASS; writes times and plain text only, as .srt or .vtt. Words of the cast's [words] get their
+    /// aliases; words that are only like them are covered by … and told. Subtitles inside films are always dropped.
+    Subtitles(Subtitles),
+}
+
+/// `subtitles`
+#[derive(Debug, Args)]
+pub struct Subtitles {
+    /// Subtitle file: .srt, .vtt or .ass
+    pub input: PathBuf,
+    /// File to write: .srt or .vtt
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Cast file with a [words] list
+    #[arg(long)]
+    pub cast: PathBuf,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Machine
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 /// How carefully faces are looked for.

@@ -68,7 +68,7 @@ fn confine_job(machine: &args::Machine, input: &Path, output: &args::Output, pla
         access.read(input);
         access.write_beside(&output.output);
         output.doubles.iter().chain(&output.cast).for_each(|p| access.read(p));
-        pictures_of(&cast).iter().for_each(|p| access.read(p));
+        pictures_of(&cast).iter().chain(&pipeline::actor_files(&cast)).for_each(|p| access.read(p));
         output.report.iter().for_each(|p| access.write_in(p));
         output.matte.as_deref().into_iter().chain(plan).for_each(|p| access.write_beside(p));
     })

@@ -7,6 +7,7 @@
 //!
 //! Queues are bounded in bytes. When several threads fail, the cause is reported and the echoes are dropped.
 
+mod actors;
 mod analyse;
 mod audition;
 mod disguise;
@@ -15,6 +16,7 @@ mod progress;
 mod render;
 mod sound;
 
+pub use actors::actor_files;
 pub use analyse::{AnalyseJob, analyse};
 pub use disguise::{
     DisguiseJob, Published, built_in_doubt, check_input, check_output, disguise, double_choices, match_refs,

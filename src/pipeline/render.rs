@@ -90,7 +90,8 @@ pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Resu
     let statistics = sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
     let mut sounds = Vec::new();
     for (i, (info, statistics)) in job.probe.audio.iter().zip(statistics).enumerate() {
-        sounds.push(SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics)?);
+        let sound = SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics)?;
+        sounds.push(sound.with_actors(super::actors::open(job.cast, job.probe, i, job.limits)?));
     }
     progress.end();
     progress.begin("rendering", Some(job.plan.video.frames));

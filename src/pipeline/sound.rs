@@ -22,12 +22,18 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
         .iter()
         .map(|_| StreamPolicy { default: VoiceStyle::Pseudo, ranges: vec![], channels: vec![] })
         .collect();
-    for person in &cast.people {
+    for (number, person) in cast.people.iter().enumerate() {
         let Some(voice) = &person.voice else { continue };
         let style = match voice.style.as_str() {
             "keep" => VoiceStyle::Keep,
             "whisper" => VoiceStyle::Whisper,
             "silence" => VoiceStyle::Silence,
+            // The limit on people of a cast is far below; a number without an actor would be silence.
+            "replace" => VoiceStyle::Replace(u16::try_from(number).unwrap_or(u16::MAX)),
+            "pitch" => VoiceStyle::Pitch {
+                cents: (100.0 * voice.semitones.unwrap_or(0.0)).round().clamp(-1200.0, 1200.0) as i16,
+                formants: voice.formants.unwrap_or(false),
+            },
             _ => VoiceStyle::Pseudo,
         };
         let at = person.alias.span().start;
@@ -44,7 +50,7 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
                 return Err(cast.error_at(at, &format!("no sound stream has a channel {channel}")));
             }
             // Two recorders have a first channel each: what is protected is protected in both, what is kept must be named.
-            if those > 1 && style == VoiceStyle::Keep {
+            if those > 1 && open(style) {
                 let message =
                     format!("{those} sound streams have a channel {channel}: name the one to keep with `stream`");
                 return Err(cast.error_at(at, &message));
@@ -62,8 +68,9 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
                     policy.ranges.extend(times.iter().map(|(a, b)| (a + offset, b + offset, style)));
                 }
             }
-        } else if style == VoiceStyle::Keep {
-            return Err(cast.error_at(at, "voice \"keep\" needs `channel` or `times`: who else speaks is not known"));
+        } else if open(style) {
+            let message = format!("voice \"{}\" needs `channel` or `times`: who else speaks is not known", voice.style);
+            return Err(cast.error_at(at, &message));
         } else if cast.people.len() == 1 {
             policies.iter_mut().for_each(|p| p.default = style);
         } else {
@@ -71,8 +78,14 @@ pub fn stream_policies(cast: &Cast, probe: &Probe) -> Result<Vec<StreamPolicy>> 
         }
     }
     // Earlier ranges win, so kept ones come last: where a protected person may speak too, nothing is kept.
-    policies.iter_mut().for_each(|p| p.ranges.sort_by_key(|r| r.2 == VoiceStyle::Keep));
+    let last = |s: VoiceStyle| (open(s), s == VoiceStyle::Keep);
+    policies.iter_mut().for_each(|p| p.ranges.sort_by_key(|r| last(r.2)));
     Ok(policies)
+}
+
+/// Whether a style protects nobody.
+fn open(style: VoiceStyle) -> bool {
+    matches!(style, VoiceStyle::Keep | VoiceStyle::Pitch { .. })
 }
 
 /// First pass: statistics of the speech of each stream, held in memory only.
@@ -137,6 +150,13 @@ impl SoundMaker {
             ready: VecDeque::new(),
             ended: false,
         })
+    }
+
+    /// Gives the actors that the policy names.
+    #[must_use]
+    pub fn with_actors(mut self, actors: Vec<(u16, crate::voice::ActorTrack)>) -> Self {
+        self.stage = self.stage.with_actors(actors);
+        self
     }
 
     /// Writes cleared sound up to `until` seconds of the film.
@@ -272,6 +292,30 @@ mod tests {
                 let styles = [1499, 1500, 3499, 3500, 4499, 4500, 9499, 9500].map(|s| timeline.style(channel, s));
                 assert_eq!(styles, [Pseudo, Keep, Keep, Pseudo, Pseudo, Keep, Keep, Pseudo], "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_shifted_voice_yields_to_everybody_protected_and_an_actor_has_the_persons_number() {
+        let shifted = person("A", "style = \"pitch\", semitones = -3.5, times = [[\"00:00:01\", \"00:00:09\"]]");
+        let actor = person("B", "style = \"replace\", file = \"b.wav\", times = [[\"00:00:03\", \"00:00:04\"]]");
+        let hidden = person("C", "times = [[\"00:00:05\", \"00:00:06\"]]");
+        let all = policies(&format!("{shifted}{actor}{hidden}"), &[1]).unwrap();
+        let timeline = crate::voice::Timeline::new(&all[0], 1, 1000).unwrap();
+        let pitch = VoiceStyle::Pitch { cents: -350, formants: false };
+        let styles = [1400, 1600, 3600, 4600, 5600, 6600].map(|s| timeline.style(0, s));
+        assert_eq!(styles, [Pseudo, pitch, VoiceStyle::Replace(1), pitch, Pseudo, pitch]);
+        for (text, wanted) in [
+            ("style = \"pitch\", semitones = 3", "needs `channel` or `times`"),
+            ("style = \"pitch\", channel = 1", "no protection"),
+            ("style = \"pitch\", channel = 1, semitones = 13", "no protection"),
+            ("style = \"replace\", channel = 1", "needs `file`"),
+            ("style = \"pseudo\", file = \"b.wav\"", "belongs to"),
+            ("semitones = 3", "belong to"),
+        ] {
+            let cast = Cast::parse(&person("A", text), "cast");
+            let error = cast.and_then(|c| stream_policies(&c, &probe(&[1]))).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{text}: {error}");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::parse_timecode;
 use crate::{Error, Result};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -38,7 +39,7 @@ pub enum FaceChoice {
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoiceChoice {
-    /// `pseudo`, `whisper`, `silence` or `keep`.
+    /// `pseudo`, `whisper`, `replace`, `silence`, `keep`, or `pitch`, which protects nobody.
     #[serde(default = "pseudo")]
     pub style: String,
     /// Audio channel (from 1) that carries this person alone.
@@ -50,6 +51,15 @@ pub struct VoiceChoice {
     /// Times in which this person speaks, as pairs of timecodes.
     #[serde(default)]
     pub times: Vec<(String, String)>,
+    /// For `replace`: sound file of the actor, beside the cast. It begins with the first picture.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// For `pitch`: semitones up, −12 to 12.
+    #[serde(default)]
+    pub semitones: Option<f64>,
+    /// For `pitch`: whether the resonances move with it. Default: no.
+    #[serde(default)]
+    pub formants: Option<bool>,
 }
 
 fn pseudo() -> String {
@@ -158,6 +168,8 @@ struct CastText {
     person: Vec<PersonCast>,
     #[serde(default)]
     region: Vec<Region>,
+    #[serde(default)]
+    words: Option<BTreeMap<String, String>>,
 }
 
 /// A cast, checked as far as it can be without a plan.
@@ -169,6 +181,8 @@ pub struct Cast {
     pub people: Vec<PersonCast>,
     /// Regions.
     pub regions: Vec<Region>,
+    /// `[words]`: what subtitles must not say, with what they say instead. `None` if there is no list, not even an empty one.
+    pub words: Option<BTreeMap<String, String>>,
     /// Folder of the file; `refs` are relative to it.
     pub folder: PathBuf,
     text: String,
@@ -209,6 +223,7 @@ impl Cast {
             unlisted: None,
             people: parsed.person,
             regions: parsed.region,
+            words: parsed.words,
             folder: PathBuf::from("."),
             text: text.to_owned(),
             name: name.to_owned(),
@@ -296,9 +311,30 @@ impl Cast {
     }
 
     fn check_voice(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
-        if !["pseudo", "whisper", "silence", "keep"].contains(&voice.style.as_str()) {
-            let message = format!("voice `style` is \"{}\"; use pseudo, whisper, silence or keep", voice.style);
+        if !VOICE_STYLES.contains(&voice.style.as_str()) {
+            let message = format!("voice `style` is \"{}\"; use {}", voice.style, VOICE_WORDS);
             return Err(self.error_at(at, &message));
+        }
+        match (voice.style.as_str(), &voice.file) {
+            ("replace", None) => {
+                let message =
+                    "voice \"replace\" needs `file`, an actor's track; without one use \"silence\" and subtitles";
+                return Err(self.error_at(at, message));
+            }
+            (style, Some(_)) if style != "replace" => {
+                return Err(self.error_at(at, "voice `file` belongs to style \"replace\""));
+            }
+            _ => {}
+        }
+        match (voice.style.as_str(), voice.semitones) {
+            ("pitch", Some(s)) if s.is_finite() && s.abs() <= 12.0 => {}
+            ("pitch", _) => {
+                let message =
+                    "voice \"pitch\" needs `semitones` of -12 to 12; it is no protection, anybody can shift it back";
+                return Err(self.error_at(at, message));
+            }
+            (_, None) if voice.formants.is_none() => {}
+            _ => return Err(self.error_at(at, "voice `semitones` and `formants` belong to style \"pitch\"")),
         }
         if voice.channel == Some(0) {
             return Err(self.error_at(at, "voice `channel` counts from 1"));
@@ -355,6 +391,8 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
 }
 
+const VOICE_STYLES: [&str; 6] = ["pseudo", "whisper", "replace", "silence", "keep", "pitch"];
+const VOICE_WORDS: &str = "pseudo, whisper, replace, silence or keep (or pitch, which is no protection)";
 const FACE_WORDS: &str = "swap, keep, blur, mosaic, solid or silhouette";
 
 fn face_word<E: de::Error>(word: &str) -> Result<FaceChoice, E> {
@@ -415,7 +453,16 @@ fn voice_or_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vo
             f.write_str("a word or a table such as { style = \"pseudo\", channel = 1 }")
         }
         fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
-            Ok(Some(VoiceChoice { style: word.to_owned(), channel: None, stream: None, times: vec![] }))
+            let style = word.to_owned();
+            Ok(Some(VoiceChoice {
+                style,
+                channel: None,
+                stream: None,
+                times: vec![],
+                file: None,
+                semitones: None,
+                formants: None,
+            }))
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
             VoiceChoice::deserialize(de::value::MapAccessDeserializer::new(map)).map(Some)

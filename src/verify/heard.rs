@@ -12,6 +12,8 @@ type Times = Vec<(f64, f64)>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Heard {
     streams: Vec<Vec<Times>>,
+    /// Voices that the cast only shifts in pitch.
+    shifted: usize,
 }
 
 impl Heard {
@@ -25,7 +27,9 @@ impl Heard {
             let offset = begin - s.start_secs;
             (0..s.format.channels).map(|c| channel(voices().filter(here), c, offset)).collect()
         };
-        Heard { streams: original.audio.iter().enumerate().map(stream).collect() }
+        let voices = cast.into_iter().flat_map(|c| &c.people).filter_map(|p| p.voice.as_ref());
+        let shifted = voices.filter(|v| v.style == "pitch").count();
+        Heard { streams: original.audio.iter().enumerate().map(stream).collect(), shifted }
     }
 
     /// Times of one channel.
@@ -36,6 +40,12 @@ impl Heard {
     /// What a person should confirm, a line per channel in which anything may be heard.
     pub fn lines(&self, seconds: f64) -> Vec<String> {
         let mut out = Vec::new();
+        if self.shifted > 0 {
+            out.push(format!(
+                "{} voices are only shifted in pitch, by the cast: no protection, anybody can shift them back",
+                self.shifted
+            ));
+        }
         for (i, stream) in self.streams.iter().enumerate() {
             for (k, times) in stream.iter().enumerate().filter(|(_, t)| !t.is_empty()) {
                 let secs: f64 = times.iter().map(|(a, b)| (b.min(seconds) - a.max(0.0)).max(0.0)).sum();
@@ -54,7 +64,9 @@ impl Heard {
 fn channel<'c>(voices: impl Iterator<Item = &'c VoiceChoice>, channel: usize, offset: f64) -> Times {
     let (mut kept, mut protected) = (Times::new(), Times::new());
     for v in voices {
-        let list = if v.style == "keep" { &mut kept } else { &mut protected };
+        // A voice that is only shifted protects nobody either.
+        let open = v.style == "keep" || v.style == "pitch";
+        let list = if open { &mut kept } else { &mut protected };
         match v.channel {
             Some(c) if c == channel + 1 => list.push((f64::NEG_INFINITY, f64::INFINITY)),
             Some(_) => {}

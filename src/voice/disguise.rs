@@ -37,15 +37,24 @@ pub struct Moment {
     pub gate: f64,
     /// Mel cepstrum with the invented voice's statistics, canonical axis.
     pub cepstrum: [f64; ORDER],
+    /// Not disguised but only shifted: the cepstrum is the source's, and frequencies are multiplied by this.
+    pub shifted: Option<f64>,
 }
 
 /// What the policy wants of one frame.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Excitation {
     /// Pitch pulses and noise.
     Voice,
     /// Noise only.
     Whisper,
+    /// The source's own pitch and spectrum, moved. No disguise.
+    Shift {
+        /// Natural log of the factor of the pitch.
+        log_ratio: f64,
+        /// Factor of all other frequencies.
+        formants: f64,
+    },
 }
 
 struct Sketch {
@@ -179,6 +188,12 @@ impl Eraser {
         let mut cepstrum = [0.0; ORDER];
         let mut posteriors = [0.0; CLASSES];
         let gate = if sketch.failed { 0.0 } else { gate };
+        if let Excitation::Shift { log_ratio, formants } = sketch.excitation {
+            let log_f0 = sketch.log_f0.unwrap_or(contour) + log_ratio;
+            let voiced = sketch.log_f0.is_some() && gate > 0.5;
+            let moment = Moment { log_f0, voiced, gate, cepstrum: sketch.cepstrum, shifted: Some(formants) };
+            return Neutral { moment, posteriors };
+        }
         if gate > 0.0 {
             let [v, u] = &self.source.to_population;
             let (v, u) = (v.apply(&sketch.cepstrum), u.apply(&sketch.cepstrum));
@@ -188,13 +203,13 @@ impl Eraser {
             cepstrum.copy_from_slice(self.tables.population[1].mean.as_slice());
         }
         let voiced = sketch.log_f0.is_some() && voicing > 0.5 && gate > 0.5 && sketch.excitation == Excitation::Voice;
-        Neutral { moment: Moment { log_f0, voiced, gate, cepstrum }, posteriors }
+        Neutral { moment: Moment { log_f0, voiced, gate, cepstrum, shifted: None }, posteriors }
     }
 
     /// Adds the invented speaker: class offsets in place of the source's, and the overall offset.
     fn invented(&self, view: &View<'_, Neutral>) -> Moment {
         let mut moment = view.centre().moment.clone();
-        if moment.gate > 0.0 {
+        if moment.gate > 0.0 && moment.shifted.is_none() {
             for k in 0..CLASSES {
                 let p = view.mean(&self.kernels[2], |n| n.posteriors[k]);
                 let row = k * ORDER..(k + 1) * ORDER;
@@ -231,6 +246,7 @@ impl Eraser {
             voiced: near.voiced,
             gate: mix(a.gate, b.gate),
             cepstrum: std::array::from_fn(|k| mix(a.cepstrum[k], b.cepstrum[k])),
+            shifted: near.shifted,
         }
     }
 }

@@ -18,6 +18,10 @@ pub enum VoiceFinding {
         /// Number of 5 ms frames.
         frames: u64,
     },
+    /// A voice is only shifted in pitch, as the cast says.
+    PitchOnly,
+    /// An actor's track is heard in place of a voice.
+    Replaced,
     /// No pseudo-speaker far enough from the source was drawn in many tries; the last draw was used.
     NearSource,
 }
@@ -31,6 +35,8 @@ impl VoiceFinding {
             VoiceFinding::NoSpeech => "voice.no-speech",
             VoiceFinding::MusicLike => "voice.music-like",
             VoiceFinding::Failed { .. } => "voice.failed",
+            VoiceFinding::PitchOnly => "voice.pitch-only",
+            VoiceFinding::Replaced => "voice.replaced",
             VoiceFinding::NearSource => "voice.near-source",
         }
     }
@@ -45,6 +51,12 @@ impl std::fmt::Display for VoiceFinding {
             VoiceFinding::NoSpeech => f.write_str("no speech was found in the sound to be disguised"),
             VoiceFinding::MusicLike => f.write_str("music or hum: resynthesised as if it were speech; listen to it"),
             VoiceFinding::Failed { frames } => write!(f, "{frames} frames of 5 ms failed and became noise floor"),
+            VoiceFinding::PitchOnly => f.write_str(
+                "a voice is only shifted in pitch: NO PROTECTION, anybody can shift it back and recognise it",
+            ),
+            VoiceFinding::Replaced => {
+                f.write_str("an actor's track is heard: make sure that no protected voice is in it")
+            }
             VoiceFinding::NearSource => f.write_str("the drawn voice may resemble the source; draw another secret"),
         }
     }

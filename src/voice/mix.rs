@@ -1,6 +1,6 @@
 //! Which channels are heard as the voice, and where the invented voice is placed.
 
-use super::policy::Timeline;
+use super::policy::{StreamPolicy, Timeline, VoiceStyle};
 use crate::audio::{AudioFormat, RawAudio};
 use crate::{Error, Result};
 
@@ -36,6 +36,17 @@ pub fn check_format(format: AudioFormat) -> Result<()> {
         return Err(Error::Unsupported(format!("sound of {} channels; 1 to {MAX_CHANNELS} work", format.channels)));
     }
     Ok(())
+}
+
+/// Channels on which an actor's track is heard: the centre where there is one, otherwise all but the low-frequency one;
+/// and every channel that the policy itself gives to an actor.
+#[must_use]
+pub fn carries_actor(format: AudioFormat, policy: &StreamPolicy) -> Vec<bool> {
+    let role = roles(format);
+    let has_centre = format.channels > 2 && role.iter().any(|r| r & CENTRE != 0);
+    let listed = |c: usize| policy.channels.iter().any(|(k, s)| *k == c && matches!(s, VoiceStyle::Replace(_)));
+    let placed = |c: usize| if has_centre { role[c] & CENTRE != 0 } else { role[c] & LOW_FREQUENCY == 0 };
+    (0..format.channels).map(|c| placed(c) || listed(c)).collect()
 }
 
 /// Checks that a block continues the stream.
@@ -116,7 +127,6 @@ fn roles(format: AudioFormat) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::voice::policy::{StreamPolicy, VoiceStyle};
 
     fn layout(channels: usize, mask: u64, listed: &[(usize, VoiceStyle)]) -> Layout {
         let policy = StreamPolicy { channels: listed.to_vec(), ..StreamPolicy::default() };

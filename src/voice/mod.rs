@@ -44,7 +44,7 @@ pub(crate) use policy::Timeline;
 pub use policy::{StreamPolicy, VoiceStyle};
 pub use secret::Secret;
 pub use statistics::SpeechStatistics;
-pub use stream::{SpeechAnalyser, VoiceStage};
+pub use stream::{ActorTrack, SpeechAnalyser, VoiceStage};
 
 /// Rate at which the voice is analysed and synthesised; nothing above half of it survives.
 pub const RATE_HZ: u32 = 16_000;

@@ -22,6 +22,8 @@ const LOG_POWER_LIMIT: f64 = 30.0;
 pub struct Painter {
     /// Frequency of each bin before the speaker's axis is applied, less the wandering factor.
     source_hz: Vec<f64>,
+    /// Frequency of each bin.
+    plain_hz: Vec<f64>,
     /// −½ at 0 Hz to ½ at 8 kHz, in mel.
     slope: Vec<f64>,
     floor: Vec<f64>,
@@ -41,6 +43,7 @@ impl Painter {
             source_hz: (0..BINS)
                 .map(|i| bin_hz(i) / (knot_factor(speaker, bin_hz(i)) * speaker.tract_factor))
                 .collect(),
+            plain_hz: (0..BINS).map(bin_hz).collect(),
             slope: (0..BINS).map(|i| mel_from_hz(bin_hz(i)) / mel_from_hz(TOP_HZ) - 0.5).collect(),
             floor: (0..BINS).map(|i| between(&floor_points, point_from_hz(bin_hz(i))) - FLOOR_DROP).collect(),
             tilt_db: speaker.tilt_db,
@@ -61,7 +64,11 @@ impl Painter {
         }
         let points = points_from_cepstrum(&moment.cepstrum);
         let g = moment.gate.min(1.0);
-        for ((hz, slope), floor) in self.source_hz.iter().zip(&self.slope).zip(&self.floor) {
+        let (axis, stretch, tilt) = match moment.shifted {
+            Some(factor) => (&self.plain_hz, 1.0 / factor.max(0.1), 0.0),
+            None => (&self.source_hz, stretch, tilt),
+        };
+        for ((hz, slope), floor) in axis.iter().zip(&self.slope).zip(&self.floor) {
             let speech = between(&points, point_from_hz(hz * stretch)) + tilt * slope - (1.0 - g) * FADE_DROP;
             let level = (g * speech + (1.0 - g) * floor).max(floor - FLOOR_MARGIN);
             out.push(level.clamp(-LOG_POWER_LIMIT, LOG_POWER_LIMIT));

@@ -11,6 +11,15 @@ pub enum VoiceStyle {
     Pseudo,
     /// The same without pitch.
     Whisper,
+    /// Shifted in pitch, nothing else: for art. No protection, anybody can shift it back.
+    Pitch {
+        /// Semitones up, in hundredths.
+        cents: i16,
+        /// Whether the resonances of the vocal tract move with the pitch.
+        formants: bool,
+    },
+    /// Spoken by an actor: the track with this number is heard in its place.
+    Replace(u16),
     /// Digital silence.
     Silence,
     /// Left as recorded. Only ever by an explicit entry of the cast.
@@ -19,12 +28,14 @@ pub enum VoiceStyle {
 
 impl VoiceStyle {
     /// Order of protection: where two entries meet on a listed channel, the stricter one holds.
-    fn strictness(self) -> u8 {
+    pub(crate) fn strictness(self) -> u8 {
         match self {
             VoiceStyle::Keep => 0,
-            VoiceStyle::Pseudo => 1,
-            VoiceStyle::Whisper => 2,
-            VoiceStyle::Silence => 3,
+            VoiceStyle::Pitch { .. } => 1,
+            VoiceStyle::Pseudo => 2,
+            VoiceStyle::Whisper => 3,
+            VoiceStyle::Replace(_) => 4,
+            VoiceStyle::Silence => 5,
         }
     }
 
@@ -35,7 +46,7 @@ impl VoiceStyle {
     /// Whether the sound passes through the vocoder.
     #[must_use]
     pub fn is_vocoded(self) -> bool {
-        matches!(self, VoiceStyle::Pseudo | VoiceStyle::Whisper)
+        matches!(self, VoiceStyle::Pseudo | VoiceStyle::Whisper | VoiceStyle::Pitch { .. })
     }
 }
 
@@ -119,6 +130,12 @@ impl Timeline {
         self.segments(channel, sample, sample.saturating_add(1)).next().map_or(VoiceStyle::Silence, |s| s.style)
     }
 
+    /// Whether any channel ever has a style of this kind.
+    #[must_use]
+    pub fn has(&self, kind: impl Fn(VoiceStyle) -> bool) -> bool {
+        self.channels.iter().flatten().any(|s| kind(s.style))
+    }
+
     /// Whether a channel is ever vocoded.
     #[must_use]
     pub fn is_ever_vocoded(&self, channel: usize) -> bool {
@@ -137,7 +154,7 @@ fn sample_ranges(policy: &StreamPolicy, rate_hz: u32) -> Result<Vec<(u64, u64, V
         // keeps times such as 0.1 s from moving by one.
         let (a, b) = (start * rate, end * rate);
         let (a, b) = match style {
-            VoiceStyle::Keep => ((a - 1e-6).ceil() as u64, (b + 1e-6).floor() as u64),
+            VoiceStyle::Keep | VoiceStyle::Pitch { .. } => ((a - 1e-6).ceil() as u64, (b + 1e-6).floor() as u64),
             _ => ((a + 1e-6).floor() as u64, (b - 1e-6).ceil() as u64),
         };
         if a < b {

@@ -5,7 +5,7 @@ use super::disguise::Excitation;
 use super::features::FeatureStream;
 use super::finding::VoiceFinding;
 use super::loudness::{dither, limit};
-use super::mix::{Layout, check_block, check_format, tame};
+use super::mix::{Layout, carries_actor, check_block, check_format, tame};
 use super::policy::{Segment, StreamPolicy, Timeline, VoiceStyle};
 use super::resample::Rate;
 use super::secret::{Noise, Secret};
@@ -114,6 +114,9 @@ impl SpeechAnalyser {
     }
 }
 
+/// Mono sound of an actor at the stream's rate: gives the next so many samples, in order; fewer mean silence.
+pub type ActorTrack = Box<dyn FnMut(usize) -> Result<Vec<f32>>>;
+
 /// Pass 2: renders the disguise. Sole maker of [`ClearedAudio`].
 ///
 /// Emits exactly as many samples as it was fed, in contiguous blocks, about a second late. Input samples reach the
@@ -126,6 +129,10 @@ pub struct VoiceStage {
     /// Kept samples waiting for the vocoder, already faded; empty for channels that are never kept.
     kept: Vec<VecDeque<f32>>,
     voice: VecDeque<f32>,
+    /// Actors by the number in [`VoiceStyle::Replace`].
+    actors: Vec<(u16, ActorTrack)>,
+    /// Channels on which actors are heard.
+    actor_channels: Vec<bool>,
     noise: Noise,
     taken: u64,
     given: u64,
@@ -155,11 +162,19 @@ impl VoiceStage {
         let timeline = Timeline::new(policy, format.channels, format.rate_hz)?;
         let layout = Layout::new(format, &timeline);
         let vocoded = (0..format.channels).any(|c| timeline.is_ever_vocoded(c));
-        let findings = if vocoded { stats.findings() } else { Vec::new() };
+        let mut findings = if vocoded { stats.findings() } else { Vec::new() };
+        if timeline.has(|s| matches!(s, VoiceStyle::Pitch { .. })) {
+            findings.push(VoiceFinding::PitchOnly);
+        }
+        if timeline.has(|s| matches!(s, VoiceStyle::Replace(_))) {
+            findings.push(VoiceFinding::Replaced);
+        }
         let chain = if vocoded { Some(Chain::new(format, stats, secret, layout.voices())?) } else { None };
         Ok(VoiceStage {
             kept: vec![VecDeque::new(); format.channels],
             voice: VecDeque::new(),
+            actors: Vec::new(),
+            actor_channels: carries_actor(format, policy),
             noise: Noise::from_os()?,
             mono: Vec::new(),
             taken: 0,
@@ -171,6 +186,13 @@ impl VoiceStage {
             chain,
             findings,
         })
+    }
+
+    /// Gives the actors that [`VoiceStyle::Replace`] names; where one is missing there is silence.
+    #[must_use]
+    pub fn with_actors(mut self, actors: Vec<(u16, ActorTrack)>) -> Self {
+        self.actors = actors;
+        self
     }
 
     /// Feeds the next block; `emit` gets what is ready.
@@ -264,25 +286,35 @@ impl VoiceStage {
                 return Ok(());
             }
             let voice: Vec<f32> = self.voice.drain(..n).map(limit).collect();
-            let channels = (0..self.format.channels).map(|c| self.channel(c, &voice)).collect();
+            let mut spoken = Vec::with_capacity(self.actors.len());
+            for (number, track) in &mut self.actors {
+                let mut samples = track(n)?;
+                samples.resize(n, 0.0);
+                spoken.push((*number, samples));
+            }
+            let channels = (0..self.format.channels).map(|c| self.channel(c, &voice, &spoken)).collect();
             emit(ClearedAudio::new(channels, self.given))?;
             self.given += n as u64;
         }
     }
 
     /// One channel of a block: begins as zeros, gets voice or floor where treated, and held kept samples elsewhere.
-    fn channel(&mut self, c: usize, voice: &[f32]) -> Vec<f32> {
+    fn channel(&mut self, c: usize, voice: &[f32], actors: &[(u16, Vec<f32>)]) -> Vec<f32> {
         let mut out = vec![0.0_f32; voice.len()];
         let (start, end) = (self.given, self.given + voice.len() as u64);
         let fade = fade_samples(self.format);
         for s in self.timeline.segments(c, start, end) {
+            let actor = actors.iter().find(|a| s.style == VoiceStyle::Replace(a.0)).filter(|_| self.actor_channels[c]);
             for t in s.start.max(start)..s.end.min(end) {
                 let i = (t - start) as usize;
+                if let Some((_, samples)) = actor {
+                    out[i] += limit(samples[i]) * inside(s, t, fade);
+                }
                 let share = if s.style.is_vocoded() { 1.0 } else { 1.0 - inside(s, t, fade) };
                 if share > 0.0 && self.layout.carries_voice[c] {
-                    out[i] = share * (voice[i] + dither(&mut self.noise));
+                    out[i] += share * (voice[i] + dither(&mut self.noise));
                 } else if share > 0.0 && self.layout.carries_floor[c] {
-                    out[i] = share * FLOOR_PEAK * self.noise.triangular();
+                    out[i] += share * FLOOR_PEAK * self.noise.triangular();
                 }
             }
         }
@@ -322,11 +354,18 @@ impl Chain {
     }
 }
 
-/// Whisper in a frame as soon as one vocoded channel asks for it: there is one voice per stream.
+/// There is one voice per stream: in each frame the strictest one that a vocoded channel asks for.
 fn excitation(timeline: &Timeline, format: AudioFormat, frame: u64) -> Excitation {
     let sample = frame.saturating_mul(HOP as u64 * u64::from(format.rate_hz)) / u64::from(RATE_HZ);
-    let whispers = (0..format.channels).any(|c| timeline.style(c, sample) == VoiceStyle::Whisper);
-    if whispers { Excitation::Whisper } else { Excitation::Voice }
+    let styles = (0..format.channels).map(|c| timeline.style(c, sample)).filter(|s| s.is_vocoded());
+    match styles.max_by_key(|s| s.strictness()) {
+        Some(VoiceStyle::Whisper) => Excitation::Whisper,
+        Some(VoiceStyle::Pitch { cents, formants }) => {
+            let log_ratio = f64::from(cents) / 1200.0 * std::f64::consts::LN_2;
+            Excitation::Shift { log_ratio, formants: if formants { log_ratio.exp() } else { 1.0 } }
+        }
+        _ => Excitation::Voice,
+    }
 }
 
 fn fade_samples(format: AudioFormat) -> f64 {

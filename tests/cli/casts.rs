@@ -74,3 +74,25 @@ fn a_track_that_does_not_exist_stops_the_render() {
     assert!(!sandbox.path("film.plan").exists());
     assert!(!sandbox.path("cut.plan").exists());
 }
+
+#[test]
+fn subtitles_pass_only_through_the_casts_words() {
+    let sandbox = Sandbox::new();
+    let talk = "WEBVTT Anna\n\nNOTE Lyon\n\nanna\n00:01.000 --> 00:02.000 region:anna\n<v Anna>I am Anna, not Hanna.\n";
+    sandbox.write("in.vtt", talk.as_bytes());
+    sandbox.write("none.toml", b"[[person]]\nalias = \"A\"\ntracks = [1]\n");
+    sandbox.write("cast.toml", b"[words]\nAnna = \"Witness 1\"\n");
+    sandbox.write("bad.toml", b"[words]\nAnna = \"Anna B\"\n");
+    let before = sandbox.files();
+    let run = |cast: &'static str, to: &'static str| sandbox.run(["subtitles", "in.vtt", "-o", to, "--cast", cast]);
+    run("none.toml", "out.srt").refuses(4, "[words]");
+    run("bad.toml", "out.srt").refuses(4, "alias");
+    run("cast.toml", "out.ass").refuses(2, ".srt or .vtt");
+    assert_eq!(sandbox.files(), before);
+    let told = run("cast.toml", "out.srt").ends_with(0);
+    assert!(told.stderr.contains("00:00:01") && !told.stderr.contains("anna"), "{}", told.stderr);
+    let made = std::fs::read_to_string(sandbox.path("out.srt")).unwrap();
+    assert_eq!(made, "1\n00:00:01,000 --> 00:00:02,000\nI am Witness 1, not ….\n\n");
+    run("cast.toml", "out.vtt").ends_with(0);
+    assert!(std::fs::read_to_string(sandbox.path("out.vtt")).unwrap().starts_with("WEBVTT\n\n00:00:01.000"));
+}

@@ -7,6 +7,8 @@ mod envelope;
 mod leak;
 mod prepare;
 mod speaker;
+mod tiles;
+mod whiten;
 
 pub use coherence::mixed_in;
 pub use envelope::{EnvelopeMatch, envelope_match};

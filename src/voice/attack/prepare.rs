@@ -14,8 +14,12 @@ struct Biquad {
 
 impl Biquad {
     fn new(hz: f64, high_pass: bool) -> Self {
+        Self::with_q(hz, std::f64::consts::FRAC_1_SQRT_2, high_pass)
+    }
+
+    fn with_q(hz: f64, q: f64, high_pass: bool) -> Self {
         let (sin, cos) = (TAU * hz / f64::from(RATE_HZ)).sin_cos();
-        let alpha = sin / std::f64::consts::SQRT_2;
+        let alpha = sin / (2.0 * q);
         let (outer, middle) = if high_pass { ((1.0 + cos) / 2.0, -1.0 - cos) } else { ((1.0 - cos) / 2.0, 1.0 - cos) };
         let a0 = 1.0 + alpha;
         let b = [outer / a0, middle / a0, outer / a0];
@@ -40,9 +44,14 @@ pub(super) struct Prepare {
 }
 
 impl Prepare {
-    /// For sound at `rate_hz`.
+    /// For sound at `rate_hz`, from 150 Hz.
     pub(super) fn new(rate_hz: u32) -> Result<Self> {
-        let (high, low) = (Biquad::new(150.0, true), Biquad::new(6500.0, false));
+        Self::from_hz(rate_hz, 150.0)
+    }
+
+    /// For sound at `rate_hz`, from `hz`. The higher, the sooner a cut in a rumble dies away.
+    pub(super) fn from_hz(rate_hz: u32, hz: f64) -> Result<Self> {
+        let (high, low) = (Biquad::new(hz, true), Biquad::new(6500.0, false));
         Ok(Prepare { rate: Rate::new(rate_hz, RATE_HZ)?, high, low, last: 0.0, raw: Vec::new() })
     }
 
@@ -70,6 +79,22 @@ impl Prepare {
             self.last = x;
             out.push(self.low.step(self.high.step(raised)));
         }
+    }
+}
+
+/// The band below 3 kHz of a prepared sound: a fourth-order Butterworth filter.
+pub(super) struct LowBand([Biquad; 2]);
+
+impl LowBand {
+    pub(super) fn new() -> Self {
+        // Q of the two sections: 1 / (2 cos(π/8)) and 1 / (2 cos(3π/8)).
+        LowBand([0.541_2, 1.306_6].map(|q| Biquad::with_q(3000.0, q, false)))
+    }
+
+    /// Appends the filtered samples to `out`.
+    pub(super) fn push(&mut self, samples: &[f64], out: &mut Vec<f64>) {
+        let LowBand([first, second]) = self;
+        out.extend(samples.iter().map(|x| second.step(first.step(*x))));
     }
 }
 

@@ -1,0 +1,120 @@
+//! Bench of the voice stage for `scripts/voice`: reads lines from standard input, sound as raw little-endian `f32`.
+//!
+//! `voice disguise [--style pseudo|whisper] [--secret HEX]`: lines `IN OUT RATE CHANNELS`, interleaved samples; each line
+//! gets its own secret unless one is given. `voice attack`: lines `ORIGINAL OUTPUT RATE`, mono; a JSON object per line.
+//! `voice features`: 16 kHz mono samples; per 5 ms frame the pitch in Hz (0 = unvoiced) and 28 mel cepstral coefficients.
+
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, Read, Write};
+use std::time::Instant;
+use understudy::audio::{AudioFormat, RawAudio};
+use understudy::voice::attack::{envelope_match, leaked_windows, speaker_features};
+use understudy::voice::features::{Feature, FeatureStream};
+use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceStage, VoiceStyle};
+use zeroize::Zeroizing;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
+    match args.first().map(String::as_str) {
+        Some("disguise") => disguise(option("--style").map(String::as_str), option("--secret")),
+        Some("attack") => attack(),
+        Some("features") => features(),
+        _ => Err("say `disguise`, `attack` or `features`".into()),
+    }
+}
+
+fn samples(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+/// The words of every line.
+fn lines() -> impl Iterator<Item = Outcome<Vec<String>>> {
+    std::io::stdin().lock().lines().map(|l| Ok(l?.split_whitespace().map(str::to_owned).collect()))
+}
+
+fn disguise(style: Option<&str>, secret: Option<&String>) -> Outcome<()> {
+    let default = if style == Some("whisper") { VoiceStyle::Whisper } else { VoiceStyle::Pseudo };
+    let policy = StreamPolicy { default, ..StreamPolicy::default() };
+    let (mut sounded, start) = (0.0, Instant::now());
+    for line in lines() {
+        let [input, output, rate, channels] = &line?[..] else { return Err("give IN OUT RATE CHANNELS".into()) };
+        let (rate_hz, channels): (u32, usize) = (rate.parse()?, channels.parse()?);
+        let layout_mask = if channels == 1 { 4 } else { (1 << channels) - 1 };
+        let secret = match secret {
+            Some(hex) => Secret::from_bytes(Zeroizing::new(bytes_from_hex(hex)?)),
+            None => Secret::from_os()?,
+        };
+        let all = samples(&fs::read(input)?);
+        sounded += (all.len() / channels) as f64 / f64::from(rate_hz);
+        let made = treat(&all, AudioFormat { rate_hz, channels, layout_mask }, &policy, &secret)?;
+        fs::write(output, made.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+    }
+    let took = start.elapsed().as_secs_f64();
+    eprintln!("{sounded:.1} s of sound in {took:.2} s: {:.4} of real time", took / sounded);
+    Ok(())
+}
+
+fn treat(all: &[f32], format: AudioFormat, policy: &StreamPolicy, secret: &Secret) -> Outcome<Vec<f32>> {
+    let n = format.channels;
+    let blocks = all.chunks(4096 * n).enumerate().map(|(k, b)| RawAudio {
+        channels: (0..n).map(|c| b.iter().skip(c).step_by(n).copied().collect()).collect(),
+        start: (4096 * k) as u64,
+    });
+    let mut analyser = SpeechAnalyser::for_policy(format, policy)?;
+    for block in blocks.clone() {
+        analyser.push(&block)?;
+    }
+    let mut stage = VoiceStage::new(format, policy, analyser.finish()?, secret)?;
+    let mut out = Vec::with_capacity(all.len());
+    let mut take = |audio: ClearedAudio| {
+        (0..audio.len()).for_each(|i| out.extend(audio.channels().iter().map(|c| c[i])));
+        Ok(())
+    };
+    for block in blocks {
+        stage.push(&block, &mut take)?;
+    }
+    stage.finish(&mut take)?;
+    Ok(out)
+}
+
+fn bytes_from_hex(hex: &str) -> Outcome<[u8; 32]> {
+    let digit = |i: usize| hex.get(2 * i..2 * i + 2).and_then(|d| u8::from_str_radix(d, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..32).map(digit).collect();
+    Ok(bytes.and_then(|b| b.try_into().ok()).ok_or("--secret needs 64 hexadecimal digits")?)
+}
+
+fn attack() -> Outcome<()> {
+    for line in lines() {
+        let [original, output, rate] = &line?[..] else { return Err("give ORIGINAL OUTPUT RATE".into()) };
+        let (a, b, rate) = (samples(&fs::read(original)?), samples(&fs::read(output)?), rate.parse()?);
+        let start = Instant::now();
+        let leak = leaked_windows(&a, &b, rate)?;
+        let report = serde_json::json!({
+            "original": original,
+            "leak": leak,
+            "leak_seconds": start.elapsed().as_secs_f64(),
+            "envelope": envelope_match(&a, &b, rate)?,
+            "original_features": speaker_features(&a, rate)?,
+            "output_features": speaker_features(&b, rate)?,
+        });
+        println!("{report}");
+    }
+    Ok(())
+}
+
+fn features() -> Outcome<()> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    let (mut stream, mut out) = (FeatureStream::new(), Vec::new());
+    let mut write = |f: Feature| {
+        out.extend_from_slice(&(f.f0_hz as f32).to_le_bytes());
+        f.cepstrum.iter().for_each(|c| out.extend_from_slice(&(*c as f32).to_le_bytes()));
+    };
+    stream.push(&samples(&bytes), &mut write);
+    stream.finish(&mut write);
+    Ok(std::io::stdout().lock().write_all(&out)?)
+}

@@ -1,0 +1,27 @@
+//! Subtitles beside a film: read, freed of names and of everything that is not spoken text, written afresh.
+//!
+//! ```text
+//! SRT, WebVTT, ASS ─► cues: times and plain lines ─► aliases of the cast ─► SRT or WebVTT, nothing else
+//! ```
+//!
+//! **Invariant:** the writer sees times and checked text only, never a byte of the source's tags, styles, comments,
+//! identifiers, settings or fields. What is doubtful is covered.
+
+mod alias;
+mod read;
+mod write;
+
+pub use alias::{Aliases, Doubt};
+pub use read::read;
+pub use write::{Kind, check, write};
+
+/// A piece of text on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cue {
+    /// When it appears, milliseconds.
+    pub start_ms: u64,
+    /// When it is gone; after `start_ms`.
+    pub end_ms: u64,
+    /// Plain lines, none of them empty.
+    pub lines: Vec<String>,
+}
