@@ -69,6 +69,27 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Overwrites a file with noise and removes it.
+///
+/// # Errors
+/// `Io`; what is left of the file may already be noise.
+pub fn shred(path: &Path) -> Result<()> {
+    let io = |e| Error::io("cannot shred", path, e);
+    let mut file = OpenOptions::new().write(true).open(path).map_err(io)?;
+    let mut left = file.metadata().map_err(io)?.len();
+    let mut noise = vec![0u8; 1 << 16];
+    while left > 0 {
+        getrandom::fill(&mut noise).map_err(|e| Error::Output(format!("no random numbers: {e}")))?;
+        let n = left.min(noise.len() as u64) as usize;
+        file.write_all(&noise[..n]).map_err(io)?;
+        left -= n as u64;
+    }
+    file.sync_all().map_err(io)?;
+    file.set_len(0).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    std::fs::remove_file(path).map_err(io)
+}
+
 /// Removes a file that may not be there.
 pub fn remove_quietly(path: &Path) {
     if let Err(e) = std::fs::remove_file(path)

@@ -26,6 +26,7 @@ pub mod sandbox;
 pub mod swap;
 pub mod treat;
 pub mod units;
+pub mod vault;
 pub mod verify;
 pub mod vision;
 pub mod voice;
