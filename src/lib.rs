@@ -14,9 +14,12 @@ pub mod audio;
 pub mod cli;
 pub mod error;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geom;
 pub mod image;
 pub mod infer;
+pub mod journal;
 pub mod media;
 pub mod pipeline;
 pub mod plan;

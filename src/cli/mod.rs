@@ -10,6 +10,7 @@ mod film;
 mod models;
 mod progress;
 mod shred;
+mod vault;
 
 use crate::Result;
 use crate::sandbox::{self, Programs};
@@ -39,6 +40,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Bench(a) => bench::run(a),
         Command::Doctor(a) => doctor::run(a),
         Command::Shred(a) => shred::run(a),
+        Command::Vault(a) => vault::run(a),
     });
     match result {
         Ok(()) => 0,
@@ -76,7 +78,7 @@ fn machine_of(command: &Command) -> Option<&args::Machine> {
         Command::Doctor(a) => Some(&a.machine),
         Command::Double(args::Double::New { machine, .. } | args::Double::Check { machine, .. }) => Some(machine),
         Command::Models(args::Models::List { machine } | args::Models::Verify { machine }) => Some(machine),
-        Command::Double(_) | Command::Models(_) | Command::Shred(_) => None,
+        Command::Double(_) | Command::Models(_) | Command::Shred(_) | Command::Vault(_) => None,
     }
 }
 

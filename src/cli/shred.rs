@@ -1,18 +1,19 @@
-//! `shred`: overwrite and remove plans.
+//! `shred`: overwrite and remove plans, checkpoints and vaults.
 
 use super::args;
 use super::progress::out;
 use crate::plan::{PlanLimits, read_plan};
 use crate::{Result, files};
+use std::io::Read;
 use std::path::Path;
 
 /// `understudy shred`
 pub(super) fn run(a: args::Shred) -> Result<()> {
     for plan in &a.plans {
-        // Only plans: a wrong name must not destroy something else. A damaged plan still starts with its magic word.
+        // Only our own: a wrong name must not destroy something else. A damaged plan still starts with its magic word.
         let known = read_plan(plan, PlanLimits::default());
         if let Err(e) = known
-            && !starts_like_a_plan(plan)
+            && !starts_like_ours(plan)
         {
             return Err(e);
         }
@@ -23,6 +24,8 @@ pub(super) fn run(a: args::Shred) -> Result<()> {
     Ok(())
 }
 
-fn starts_like_a_plan(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|b| b.starts_with(b"UNDRPLAN"))
+fn starts_like_ours(path: &Path) -> bool {
+    let mut head = [0u8; 8];
+    let read = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut head));
+    read.is_ok() && [b"UNDRPLAN", crate::journal::MAGIC, crate::vault::MAGIC].contains(&&head)
 }

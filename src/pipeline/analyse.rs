@@ -1,5 +1,6 @@
 //! Film to plan.
 
+use super::checkpoint::{ANALYSIS, Checkpoint};
 use super::{Cancel, Progress, first_cause, join, queue_len};
 use crate::image::RawFrame;
 use crate::infer::BUILT_IN_EMBEDDING;
@@ -43,6 +44,8 @@ pub struct AnalyseJob<'a> {
     pub threads: usize,
     /// Most faces (tracks) in a film.
     pub max_tracks: usize,
+    /// Remembers what networks answered.
+    pub checkpoint: &'a Checkpoint<'a>,
 }
 
 /// Looks at every frame and returns the plan.
@@ -136,6 +139,7 @@ fn look_at_all(
     progress: &dyn Progress,
 ) -> Result<Collected> {
     let mut all = Collected::default();
+    job.checkpoint.begin(ANALYSIS);
     for raw in &from {
         if all.frames == 0 {
             all.first_pts = raw.pts.0;
@@ -143,9 +147,11 @@ fn look_at_all(
         all.frames += 1;
         let frames = all.frames;
         analyser.push(Arc::new(raw), &mut |event| all.take(event, job.max_tracks))?;
+        job.checkpoint.step();
         progress.step(frames);
     }
     analyser.finish(&mut |event| all.take(event, job.max_tracks))?;
+    job.checkpoint.step();
     Ok(all)
 }
 

@@ -1,5 +1,6 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
+use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
@@ -10,7 +11,7 @@ use crate::report::{Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
 use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
-use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
+use crate::vision::{AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,10 +51,12 @@ pub struct DisguiseJob<'a> {
     pub threads: usize,
     /// Replace the output if it exists.
     pub force: bool,
-    /// Seed of the grain; `None` draws one from the operating system.
+    /// Seed of the grain, for tests; `None` takes that of the checkpoint.
     pub seed: Option<u64>,
     /// Failures on purpose, for tests.
     pub faults: Faults,
+    /// Seeds, and what an earlier run of this job has learned.
+    pub checkpoint: Checkpoint<'a>,
 }
 
 /// A film that was published.
@@ -91,7 +94,7 @@ impl DisguiseJob<'_> {
         if fps.is_finite() && (1.0..=1000.0).contains(&fps) {
             options.fps = fps;
         }
-        let analyser = Analyser::new(self.models, self.runtime, self.recall, options)?;
+        let analyser = self.checkpoint.analyser(self.models, self.runtime, self.recall, options)?;
         let job = AnalyseJob {
             input: self.input,
             limits: &self.limits,
@@ -100,6 +103,7 @@ impl DisguiseJob<'_> {
             models: models_used(self.models),
             threads: self.threads,
             max_tracks: 100_000,
+            checkpoint: &self.checkpoint,
         };
         let mut plan = analyse(&job, analyser, progress, cancel)?;
         plan.findings.extend(built_in_doubt(self.models));
@@ -213,11 +217,14 @@ pub fn render_and_verify(
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
-    let searched =
-        verify::search(job.input, plan.salvaged, &VerifyOptions::default(), job.models, job.runtime, &|n| {
-            progress.step(n);
-            cancel.check()
-        })?;
+    job.checkpoint.begin(SEARCH);
+    let networks = job.checkpoint.networks(job.models, job.runtime)?;
+    let searched = verify::search_with(networks, job.input, plan.salvaged, &VerifyOptions::default(), &|n| {
+        job.checkpoint.step();
+        progress.step(n);
+        cancel.check()
+    })?;
+    job.checkpoint.step();
     progress.end();
     cancel.check()?;
     let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
@@ -271,7 +278,9 @@ pub fn render_and_verify(
             }
         }
     }
-    best.ok_or(Error::Cancelled)?.publish(job)
+    let published = best.ok_or(Error::Cancelled)?.publish(job)?;
+    job.checkpoint.end();
+    Ok(published)
 }
 
 fn frames_of(plan: &Plan) -> Option<u64> {
@@ -405,10 +414,7 @@ fn attempt_once(
     let part = PartFile::create(job.output)?;
     let matte_part = job.matte.map(PartFile::create).transpose()?;
     let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let seed = match job.seed {
-        Some(seed) => seed,
-        None => random_seed()?,
-    };
+    let seeds = job.checkpoint.seeds().attempt()?;
     let render_job = RenderJob {
         input: job.input,
         part: part.part(),
@@ -423,7 +429,8 @@ fn attempt_once(
         mesh,
         doubles: &doubles,
         threads: job.threads,
-        seed,
+        seed: job.seed.unwrap_or_else(|| seeds.grain()),
+        seeds: &seeds,
         matte: matte_part.as_ref().map(PartFile::part),
         faults: &job.faults,
     };
@@ -523,13 +530,6 @@ pub fn residual(report: &Report, page: &Path) -> Error {
         report.failures.len(),
         page.display()
     ))
-}
-
-fn random_seed() -> Result<u64> {
-    let mut bytes = [0u8; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Output(format!("the operating system gives no random numbers: {e}")))?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 /// People of the plan that the reference pictures of each cast entry mean.

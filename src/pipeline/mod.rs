@@ -8,6 +8,7 @@
 //! Queues are bounded in bytes. When several threads fail, the cause is reported and the echoes are dropped.
 
 mod analyse;
+mod checkpoint;
 mod disguise;
 mod prepare;
 mod progress;
@@ -15,6 +16,7 @@ mod render;
 mod sound;
 
 pub use analyse::{AnalyseJob, analyse};
+pub use checkpoint::Checkpoint;
 pub use disguise::{
     DisguiseJob, Published, built_in_doubt, check_input, check_output, disguise, double_choices, match_refs,
     models_used, render_and_verify, residual,

@@ -82,10 +82,7 @@ impl Vault {
         let salt = &sealed.head[HEAD - SALT..];
         let key = sealed.work().stretch(passphrase.bytes(), salt).map_err(|e| name(e, path))?;
         let Some(text) = key.open(&sealed.nonce, &sealed.head, sealed.content) else {
-            return Err(Error::Usage(format!(
-                "the passphrase is wrong, or the vault was altered: {}",
-                path.display()
-            )));
+            return Err(Error::Usage(format!("the passphrase is wrong, or the vault was altered: {}", path.display())));
         };
         let content = Content::read(&text).map_err(|e| name(e, path))?;
         Ok(Vault { path: path.to_owned(), head: sealed.head, key, seed: content.seed })

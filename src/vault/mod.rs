@@ -31,8 +31,8 @@ mod passphrase;
 mod seal;
 mod seeds;
 
-pub use file::{PendingRenders, Vault};
 pub(crate) use file::{MAGIC, parse_for_fuzzing};
+pub use file::{PendingRenders, Vault};
 pub use passphrase::Passphrase;
 pub(crate) use seal::{NONCE, SealingKey, TAG};
 pub(crate) use seeds::derive;

@@ -60,6 +60,11 @@ impl SealingKey {
         SealingKey(key)
     }
 
+    /// A secret for one purpose, from this key.
+    pub fn derive(&self, purpose: &str) -> Key {
+        super::derive(&self.0, purpose, &[])
+    }
+
     /// Encrypts `text` and binds it to `context`. A nonce must never be used twice with one key.
     ///
     /// # Errors
