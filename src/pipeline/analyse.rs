@@ -1,6 +1,7 @@
 //! Film to plan.
 
 use super::checkpoint::{ANALYSIS, Checkpoint};
+use super::watch::Watch;
 use super::{Cancel, Progress, first_cause, join, queue_len};
 use crate::image::RawFrame;
 use crate::infer::BUILT_IN_EMBEDDING;
@@ -53,6 +54,7 @@ pub struct AnalyseJob<'a> {
 /// # Errors
 /// `Input` if the film cannot be decoded or has no frame, `Model` if a network fails, `Limit` beyond the limits.
 pub fn analyse(job: &AnalyseJob, analyser: Analyser, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan> {
+    let watch = Watch::begin(job.input)?;
     let source = fingerprint(job.input)?;
     let options = DecodeOptions { threads: job.threads, salvage: job.salvage };
     let reader = VideoReader::open(job.input, job.limits, options)?;
@@ -76,6 +78,7 @@ pub fn analyse(job: &AnalyseJob, analyser: Analyser, progress: &dyn Progress, ca
         }
     })?;
     progress.end();
+    watch.check()?;
     if collected.frames == 0 {
         return Err(Error::Input("the film has no picture that can be decoded".into()));
     }

@@ -2,11 +2,12 @@
 
 use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
+use super::watch::Watch;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
-use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan};
+use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, fingerprint};
 use crate::report::{Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
@@ -214,6 +215,13 @@ pub fn render_and_verify(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Published> {
+    let watch = Watch::begin(job.input)?;
+    if fingerprint(job.input)? != plan.source {
+        return Err(Error::Input(format!(
+            "the input is not the film that was analysed; analyse it again: {}",
+            job.input.display()
+        )));
+    }
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
@@ -278,6 +286,7 @@ pub fn render_and_verify(
             }
         }
     }
+    watch.check()?;
     let published = best.ok_or(Error::Cancelled)?.publish(job)?;
     job.checkpoint.end();
     Ok(published)

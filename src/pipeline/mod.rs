@@ -14,6 +14,7 @@ mod prepare;
 mod progress;
 mod render;
 mod sound;
+mod watch;
 
 pub use analyse::{AnalyseJob, analyse};
 pub use checkpoint::Checkpoint;

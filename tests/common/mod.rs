@@ -112,7 +112,14 @@ impl Sandbox {
     /// Sets folder and environment of a command that runs the program.
     pub fn tame(&self, command: &mut Command) {
         command.current_dir(self.dir.path()).env("HOME", self.path(".home"));
-        for name in ["XDG_DATA_HOME", "UNDERSTUDY_MODELS", "UNDERSTUDY_LOG", "RAYON_NUM_THREADS", "RUST_BACKTRACE"] {
+        for name in [
+            "XDG_DATA_HOME",
+            "UNDERSTUDY_MODELS",
+            "UNDERSTUDY_LOG",
+            "RAYON_NUM_THREADS",
+            "RUST_BACKTRACE",
+            "UNDERSTUDY_PASSPHRASE",
+        ] {
             command.env_remove(name);
         }
         if let Some(library) = runtime() {
