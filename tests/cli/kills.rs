@@ -5,10 +5,12 @@
 
 use crate::common::{Kit, Sandbox, collect, finish, kit, signal, wait_until};
 use crate::films::frame_hashes;
+use crate::refusals::left_over;
 use crate::vaults::{DISGUISE, check, knowing, make, sound_hash};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CHECKPOINT: &str = ".out.mp4.checkpoint";
 
@@ -39,16 +41,18 @@ fn begun(kit: &Kit, film: &Path) -> Sandbox {
     sandbox
 }
 
-/// Starts the job, kills it after `wait`; whether it was still running, and what it knew.
-fn kill_after(sandbox: &Sandbox, kit: &Kit, wait: Duration) -> bool {
-    let mut child = knowing(sandbox, kit).args(DISGUISE).spawn().unwrap();
+/// Starts the job and kills it some time after its `event`th event; whether it was still running, and what it did.
+fn kill_after(sandbox: &Sandbox, kit: &Kit, event: usize, wait: Duration) -> (bool, String) {
+    let mut child = knowing(sandbox, kit).args([&DISGUISE[..], &["--json"]].concat()).spawn().unwrap();
+    let told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let last = told.take(event).last().unwrap_or_default();
     std::thread::sleep(wait);
     let running = child.try_wait().unwrap().is_none();
     if running {
         signal("KILL", &child.id().to_string());
     }
     collect(child);
-    running
+    (running, last)
 }
 
 #[test]
@@ -67,9 +71,10 @@ fn a_killed_run_goes_on_and_makes_the_same_film() {
             std::fs::remove_file(sandbox.path(name)).unwrap();
         }
     };
-    let start = Instant::now();
-    let whole = finish(knowing(&sandbox, kit).args(DISGUISE).env("UNDERSTUDY_LOG", "info")).ends_with(0);
-    let long = start.elapsed();
+    let mut whole = knowing(&sandbox, kit);
+    whole.args([&DISGUISE[..], &["--json"]].concat()).env("UNDERSTUDY_LOG", "info");
+    let whole = finish(&mut whole).ends_with(0);
+    let events = whole.stdout.lines().count();
     let reference = decoded(&sandbox.path("out.mp4"));
     let (_, all) = saved(&whole.stderr);
     assert!(!reference.0.is_empty() && all > 0);
@@ -79,21 +84,23 @@ fn a_killed_run_goes_on_and_makes_the_same_film() {
     for k in 0..kills {
         again(&sandbox);
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // One in each equal part of the time that the whole takes.
+        // One in each equal part of what the whole tells, and up to half a second later.
         let share = (k as f64 + (dice >> 40) as f64 / f64::from(1 << 24)) / f64::from(kills);
-        let wait = long.mul_f64(share);
-        if !kill_after(&sandbox, kit, wait) {
-            eprintln!("kill {k} at {wait:.1?}: it was done already");
+        let event = (share * events as f64) as usize;
+        let (killed, at) = kill_after(&sandbox, kit, event, Duration::from_millis((dice >> 20) % 500));
+        if !killed {
+            eprintln!("kill {k} after event {event}: it was done already");
             continue;
         }
         running += 1;
-        assert!(!sandbox.path("out.mp4").exists(), "kill {k} at {wait:?} left a film that nobody attacked");
+        assert!(!sandbox.path("out.mp4").exists(), "kill {k} at {at} left a film that nobody attacked");
         let run = finish(knowing(&sandbox, kit).args(DISGUISE).env("UNDERSTUDY_LOG", "info")).ends_with(0);
         let (known, asked) = saved(&run.stderr);
         most = most.max(known);
-        eprintln!("kill {k} at {wait:.1?} of {long:.1?}: {known} answers known, {asked} asked");
+        eprintln!("kill {k} after event {event} of {events} {at}: {known} answers known, {asked} asked");
         assert!(known + asked <= all + 8, "more was asked than in one go: {known} + {asked}, {all}");
-        assert!(decoded(&sandbox.path("out.mp4")) == reference, "kill {k} at {wait:?} changed the film");
+        assert!(decoded(&sandbox.path("out.mp4")) == reference, "kill {k} at {at} changed the film");
+        assert!(!left_over(&sandbox), "a part file of the killed run stays: {:?}", sandbox.files());
         assert!(!sandbox.path(CHECKPOINT).exists() && check(&sandbox).contains("0 renders"));
     }
     assert!(running > 0 && most > 0, "no run went on from a checkpoint");

@@ -1,6 +1,6 @@
 //! What the world does while a film is made: the input changes, the folder goes, memory ends, the clock jumps.
 
-use crate::common::{Kit, Sandbox, collect, finish, kit, pattern, signal, skip, wait_until};
+use crate::common::{Kit, Sandbox, collect, finish, kit, pattern, program, signal, skip, wait_until};
 use crate::refusals::left_over;
 use std::process::{Child, Command};
 
@@ -78,7 +78,7 @@ fn too_little_memory_gives_no_film() {
         let script =
             format!("ulimit -v {}; exec \"$0\" disguise in.mp4 -o out.mp4 --preset web --threads 1", mebibytes * 1024);
         let mut command = Command::new("bash");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_understudy")]);
+        command.args(["-c", &script]).arg(program());
         sandbox.tame(&mut command);
         let run = finish(command.env("UNDERSTUDY_MODELS", &kit.models));
         ended.push((mebibytes, run.code));

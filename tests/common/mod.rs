@@ -104,7 +104,7 @@ impl Sandbox {
 
     /// The program without any networks; the runtime library is named where it is known.
     pub fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        let mut command = Command::new(program());
         self.tame(&mut command);
         command
     }
@@ -144,6 +144,12 @@ impl Sandbox {
     pub fn run_with<S: AsRef<OsStr>>(&self, kit: &Kit, args: impl IntoIterator<Item = S>) -> Outcome {
         finish(self.with(kit).args(args))
     }
+}
+
+/// The program: as built with the tests, or the one that `UNDERSTUDY_PROGRAM` names, so that a long run is not disturbed
+/// by the next build.
+pub fn program() -> PathBuf {
+    std::env::var_os("UNDERSTUDY_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_understudy").into(), PathBuf::from)
 }
 
 /// Runs a command to its end, or kills it and fails after fifteen minutes.
