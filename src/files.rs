@@ -153,6 +153,18 @@ impl PartFile {
         &self.part
     }
 
+    /// Whether it is still where it was made.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.part.exists()
+    }
+
+    /// What to say when it is not.
+    #[must_use]
+    pub fn gone(&self) -> Error {
+        Error::Output(format!("the output folder was removed while the film was made: {}", self.path.display()))
+    }
+
     /// Gives the file its final name.
     ///
     /// # Errors

@@ -452,7 +452,8 @@ fn attempt_once(
     let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| {
         progress.step_of(done, total);
         cancel.check()
-    })?;
+    })
+    .map_err(|e| if part.is_there() { e } else { part.gone() })?;
     progress.end();
     cancel.check()?;
     let verify::Verified { report, pictures, missed, accused } = verified;

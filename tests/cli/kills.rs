@@ -52,7 +52,8 @@ fn kill_after(sandbox: &Sandbox, kit: &Kit, event: usize, wait: Duration) -> (bo
         signal("KILL", &child.id().to_string());
     }
     collect(child);
-    (running, last)
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap_or_default();
+    (running, format!("({} {})", last["event"], last["stage"]).replace('"', ""))
 }
 
 #[test]
