@@ -1,10 +1,12 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
+use super::audition::Audition;
 use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
 use super::watch::Watch;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
+use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, fingerprint};
@@ -225,17 +227,22 @@ pub fn render_and_verify(
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
+    let mut audition = Audition::new(plan)?;
+    let mut seen = |index: u64, frame: &Frame| {
+        job.checkpoint.step();
+        audition.see(index, frame);
+        progress.step(index + 1);
+        cancel.check()
+    };
     job.checkpoint.begin(SEARCH);
     let networks = job.checkpoint.networks(job.models, job.runtime)?;
-    let searched = verify::search_with(networks, job.input, plan.salvaged, &VerifyOptions::default(), &|n| {
-        job.checkpoint.step();
-        progress.step(n);
-        cancel.check()
-    })?;
+    let options = VerifyOptions::default();
+    let searched = verify::search_with(networks, job.input, plan.salvaged, &options, &mut seen)?;
     job.checkpoint.step();
     progress.end();
     cancel.check()?;
-    let mut choices = double_choices(job.doubles, &mesh, job.models, job.runtime, plan)?;
+    let mut choices = choices(job.doubles, &mesh, job.models, job.runtime, plan, Some(&audition))?;
+    drop(audition);
     let missed = searched.missed(plan, &Casting::resolve(plan, job.cast, &choices, &matched)?)?;
     let known: BTreeSet<u32> = plan.tracks.iter().map(|t| t.id).collect();
     let mut plan = plan.clone();
@@ -244,15 +251,14 @@ pub fn render_and_verify(
     let mut best: Option<Cleared> = None;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
-        // A cast that keeps a person, or everybody unlisted, never decided on places that only the attacker found.
-        plan.tracks.iter().map(|t| t.id).filter(|t| !known.contains(t)).for_each(|t| casting.protect(t));
+        casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
         let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)?;
-        let mut change = |accused: &[String], missed: &[Missed], report: &Report| {
+        let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
             // The built-in recogniser cannot tell a good double from a poor one: whoever it accuses is covered at once.
-            let last = attempt + 1 >= ATTEMPTS || job.models.is_built_in(Role::Embedding);
+            let last = last || job.models.is_built_in(Role::Embedding);
             let recast = recast(job, &plan, report, accused, &casting, last, &mut choices, &mut covered);
             Ok::<bool, Error>(weak | recast | added)
         };
@@ -263,20 +269,21 @@ pub fn render_and_verify(
                     best = Some(*cleared);
                 }
                 let Some(kept) = &best else { continue };
-                // The last attempt would cover whoever is still near, which is worse than a double that was cleared.
-                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report)? {
+                // Whoever is near gets another double, never a cover: that is worse than a double that was cleared.
+                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report, false)? {
                     break;
                 }
                 progress
                     .note(&format!("{} is still somewhat like the original: trying another double", near.join(", ")));
             }
             Attempt::Refused(worse) if best.is_some() => {
-                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report)? {
+                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report, false)? {
                     break;
                 }
             }
             Attempt::Refused(refused) => {
-                if attempt == ATTEMPTS || !change(&refused.accused, &refused.missed, &refused.report)? {
+                let last = attempt >= RECASTS;
+                if attempt == ATTEMPTS || !change(&refused.accused, &refused.missed, &refused.report, last)? {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
                 }
                 progress.note(&format!(
@@ -305,8 +312,12 @@ fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
     Ok(any)
 }
 
-/// Most renders of one film before it is given up. The last one covers whoever is still recognised.
-const ATTEMPTS: u32 = 4;
+/// Most renders of one film before it is given up.
+const ATTEMPTS: u32 = 5;
+/// Renders after which people whom the attack finds get another double; later they are covered.
+const RECASTS: u32 = 2;
+/// Cosine from which it is not the double that is too like somebody: parts of their own face are still there.
+const OWN_FACE: f32 = 0.5;
 
 /// Renders after which a cleared film is good enough, however near the doubles are.
 const NEAR_ATTEMPTS: u32 = 3;
@@ -388,6 +399,7 @@ fn recast(
         if !accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
+        let shows_through = person.identity.as_ref().is_some_and(|i| i.cosine_max >= OWN_FACE);
         for track in &person.tracks {
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;
@@ -395,7 +407,7 @@ fn recast(
             changed = true;
             // What was averaged away or too small for a double is covered whole; another double would change nothing.
             let weak = plan.track(*track).is_some_and(|t| !t.confirmed || t.width_px < crate::treat::SMALLEST_SWAP_PX);
-            if weak || last || person.untouched > 0 {
+            if weak || last || shows_through || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
                 for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {
@@ -489,6 +501,17 @@ pub fn double_choices(
     runtime: &Runtime,
     plan: &Plan,
 ) -> Result<Vec<DoubleChoice>> {
+    choices(library, mesh, models, runtime, plan, None)
+}
+
+fn choices(
+    library: &DoubleLibrary,
+    mesh: &Mesh,
+    models: &ModelSet,
+    runtime: &Runtime,
+    plan: &Plan,
+    audition: Option<&Audition>,
+) -> Result<Vec<DoubleChoice>> {
     let mut embedder = Embedder::new(models, runtime)?;
     let names: Vec<String> = library.cards().map(|c| c.name.clone()).collect();
     let loaded: Vec<Double> = names.par_iter().map(|n| library.load_resting(mesh, n)).collect::<Result<_>>()?;
@@ -502,10 +525,15 @@ pub fn double_choices(
         .into_iter()
         .flatten()
         .collect();
+    let tried = match audition {
+        Some(a) => a.try_all(plan, mesh, &loaded, &mut embedder)?,
+        None => vec![BTreeMap::new(); loaded.len()],
+    };
     library
         .cards()
         .zip(loaded.iter().zip(portraits))
-        .map(|(card, (double, portrait))| {
+        .zip(tried)
+        .map(|((card, (double, portrait)), likeness)| {
             let embedding = embedder.embed_frame(&portrait)?.map(|e| e.0.clone()).unwrap_or_default();
             let gap = |(id, n): &(u32, Neutral)| (*id, shape_gap(mesh, &n.shape, double.shape()));
             Ok(DoubleChoice {
@@ -515,6 +543,7 @@ pub fn double_choices(
                 embedding,
                 refused_for: vec![],
                 shape_gap: neutrals.iter().map(gap).collect(),
+                likeness,
             })
         })
         .collect()

@@ -8,6 +8,7 @@
 //! Queues are bounded in bytes. When several threads fail, the cause is reported and the echoes are dropped.
 
 mod analyse;
+mod audition;
 mod checkpoint;
 mod disguise;
 mod prepare;

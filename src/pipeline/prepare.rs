@@ -171,11 +171,11 @@ impl<'a> Prepare<'a> {
         let from = index.saturating_sub(CONTEXT).max(track.first.0);
         let samples: Vec<PlanSample> =
             track.samples(from, (to + CONTEXT).min(track.end.0))?.into_iter().map(|s| s.1).collect();
-        let meshes: Vec<Option<Vec<[f32; 3]>>> = samples
+        let mut meshes: Vec<Option<Vec<[f32; 3]>>> = samples
             .iter()
             .enumerate()
             .map(|(i, s)| {
-                let mut points = s.points.clone();
+                let mut points = s.trusted_points().cloned();
                 if let Some(p) = &mut points
                     && Faults::hits(self.faults.nan_mesh_from, from + i as u64)
                     && let Some(first) = p.first_mut()
@@ -185,6 +185,7 @@ impl<'a> Prepare<'a> {
                 points
             })
             .collect();
+        drop_flashes(&mut meshes, self.plan.video.fps);
         let motion = swap::plan_motion(self.mesh, double, neutral, &meshes, self.plan.video.fps);
         let skip = (index - from) as usize;
         let keep = (to - index) as usize;
@@ -222,6 +223,21 @@ impl<'a> Prepare<'a> {
     }
 }
 
+/// Takes away meshes that come up for less than a third of a second between frames without one: a double that flashes up
+/// on a covered head is worse than the cover, and such meshes are the doubtful ones.
+fn drop_flashes<T>(meshes: &mut [Option<T>], fps: f64) {
+    let least = (fps / 3.0).clamp(3.0, 16.0) as usize;
+    let all = meshes.len();
+    let mut at = 0;
+    for run in meshes.chunk_by_mut(|a, b| a.is_some() == b.is_some()) {
+        let inside = at > 0 && at + run.len() < all;
+        at += run.len();
+        if inside && run.len() < least {
+            run.iter_mut().for_each(|m| *m = None);
+        }
+    }
+}
+
 fn double_of(casting: &Casting, track: u32) -> Option<&str> {
     match casting.treatment_ref(track).map(|t| &t.face) {
         Some(FaceTreatment::Swap { double, .. }) => Some(double),
@@ -240,13 +256,33 @@ pub(super) fn neutral_of(plan: &Plan, mesh: &Mesh, tracks: &[u32]) -> Result<Opt
         for block in &track.blocks {
             for sample in block.unpack()? {
                 if count.is_multiple_of(step)
-                    && let Some(points) = sample.points
+                    && let Some(points) = sample.trusted_points()
                 {
-                    meshes.push(points);
+                    meshes.push(points.clone());
                 }
                 count += 1;
             }
         }
     }
     Ok(swap::estimate_neutral(mesh, &meshes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meshes_that_flash_up_are_taken_away_and_lasting_ones_stay() {
+        let of = |text: &str| text.chars().map(|c| (c == 'x').then_some(())).collect::<Vec<_>>();
+        for (given, left) in [
+            ("....xx....", ".........."),
+            ("....xxxxxxxxxx..", "....xxxxxxxxxx.."),
+            ("xx.....xxx", "xx.....xxx"), // at the ends of a window more may follow
+            ("xxxxxxxx.xxx.xxxx", "xxxxxxxx.....xxxx"),
+        ] {
+            let mut meshes = of(given);
+            drop_flashes(&mut meshes, 25.0);
+            assert_eq!(meshes, of(left), "{given}");
+        }
+    }
 }

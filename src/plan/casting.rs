@@ -1,8 +1,9 @@
 //! The cast resolved against a plan: exactly one treatment for every track.
 
+use super::looks::womanly;
 use super::{Cast, FaceChoice, Plan, parse_timecode};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Treatments that show no face at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +69,17 @@ pub struct DoubleChoice {
     pub refused_for: Vec<u32>,
     /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
     pub shape_gap: BTreeMap<u32, f32>,
+    /// Cosine of each person (by number) with this double drawn on them, where that was tried.
+    pub likeness: BTreeMap<u32, f32>,
 }
 
 /// Cosine above which a double resembles a person too much to stand in for them.
 const TOO_ALIKE: f32 = 0.20;
+
+/// Cost of a double of the other sex, where that is sure.
+const OTHER_SEX: f32 = 10.0;
+/// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
+const TOO_NEAR: f32 = 0.16;
 
 /// CIE L* of a display-referred colour.
 pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
@@ -163,9 +171,10 @@ impl Casting {
         }
     }
 
-    /// Takes away whatever would leave a track as filmed: it was found by the attacker alone, and nobody decided on it.
-    pub fn protect(&mut self, track: u32) {
-        if let Some(t) = self.by_track.get_mut(&track) {
+    /// Takes away whatever would leave any track but those `known` as filmed: the attacker alone found it, and a cast
+    /// that keeps or reveals a person never decided on it.
+    pub fn protect_all_but(&mut self, known: &BTreeSet<u32>) {
+        for t in self.by_track.iter_mut().filter(|(id, _)| !known.contains(id)).map(|(_, t)| t) {
             t.reveal = None;
             if t.face == FaceTreatment::Keep {
                 t.face = FaceTreatment::Redact(RedactStyle::Solid);
@@ -268,35 +277,33 @@ impl<'a> Chooser<'a> {
             return 1e6;
         }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
-        let alike = cosine(&person.embedding, &double.embedding)
-            .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0);
+        let alike = match double.likeness.get(&person.id) {
+            Some(c) => c.max(0.0) * 8.0 + (c - TOO_NEAR).max(0.0) * 60.0,
+            None => cosine(&person.embedding, &double.embedding)
+                .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0),
+        };
         let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
         let sex = match (self.womanly(person), double.sex.as_deref()) {
-            (Some(w), Some("man")) => w.max(0.0) * 5.0,
-            (Some(w), Some("woman")) => (-w).max(0.0) * 5.0,
+            (Some(w), Some("man")) => w.max(0.0) * OTHER_SEX,
+            (Some(w), Some("woman")) => (-w).max(0.0) * OTHER_SEX,
             _ => 0.0,
         };
         skin + alike + shape + sex
     }
 
-    /// Whether a face is nearer to the doubles that look like women (1) or like men (−1), by shape and by embedding. On
-    /// eleven clips of one person each the mean distances of shape differ by 0.003 to 0.013 face widths, with the right
-    /// sign where it is known; the mean cosines have the right sign for 78 % of the 92 portraits behind the doubles,
-    /// each against the other doubles. A guess for a plausible picture only: it is kept nowhere.
+    /// Whether a face looks like a woman's (1) or a man's (−1), by its embedding, and where that is not sure by its
+    /// shape: on eleven clips of one person each the mean distances of shape to the doubles of either kind differ by
+    /// 0.003 to 0.013 face widths, with the right sign where it is known.
     fn womanly(&self, person: &super::PlanPerson) -> Option<f32> {
-        let lean = |of: &dyn Fn(&DoubleChoice) -> Option<f32>, unit: f32| {
-            let mean = |word: &str| {
-                let all: Vec<f32> =
-                    self.doubles.iter().filter(|d| d.sex.as_deref() == Some(word)).filter_map(of).collect();
-                (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
-            };
-            Some(((mean("woman")? - mean("man")?) / unit).clamp(-1.0, 1.0))
+        let mean = |word: &str| {
+            let of = self.doubles.iter().filter(|d| d.sex.as_deref() == Some(word));
+            let all: Vec<f32> = of.filter_map(|d| d.shape_gap.get(&person.id)).copied().collect();
+            (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
         };
-        let shape = lean(&|d| d.shape_gap.get(&person.id).map(|g| -g), 0.004);
-        let looks = lean(&|d| cosine(&person.embedding, &d.embedding), 0.04);
-        match (shape, looks) {
-            (Some(a), Some(b)) => Some((0.5 * a + b).clamp(-1.0, 1.0)),
-            (a, b) => a.or(b),
+        let shape = mean("man").zip(mean("woman")).map(|(m, w)| ((m - w) / 0.004).clamp(-1.0, 1.0));
+        match (shape, womanly(&person.embedding)) {
+            (Some(a), Some(b)) => Some((0.3 * a + 1.5 * b).clamp(-1.0, 1.0)),
+            (a, b) => a.or(b.map(|b| (1.5 * b).clamp(-1.0, 1.0))),
         }
     }
 
@@ -430,6 +437,30 @@ mod tests {
         let cast = Cast::parse(text, "c.toml").unwrap();
         let e = Casting::resolve(&plan(&[&[1], &[3]]), &cast, &doubles(2), &[]).unwrap_err().to_string();
         assert!(e.contains("twice") && e.contains("line 8"), "{e}");
+    }
+
+    #[test]
+    fn what_the_attacker_alone_found_is_never_kept_or_revealed() {
+        let reveal = "reveal = { at = \"00:00:01\", over = \"1s\", consent = \"signed\" }";
+        let casts = [
+            "[[person]]\nalias = \"A\"\npeople = [0]\nface = \"keep\"\n".to_owned(),
+            format!("[[person]]\nalias = \"A\"\npeople = [0]\n{reveal}\n"),
+        ];
+        for text in &casts {
+            let mut plan = plan(&[&[1]]);
+            let known: BTreeSet<u32> = [1].into();
+            let place = crate::geom::Rect::new(0.0, 0.0, 1.0, 1.0);
+            let added = plan.add_places(Some(0), &[(0, place)]).unwrap();
+            let cast = Cast::parse(text, "c.toml").unwrap_or_else(|e| panic!("{text}: {e}"));
+            let mut casting = Casting::resolve(&plan, &cast, &doubles(2), &[]).unwrap();
+            let bare = casting.treatment(added[0]);
+            assert!(bare.face == FaceTreatment::Keep || bare.reveal.is_some(), "the cast reaches it: {text}");
+            let before = casting.treatment(1);
+            casting.protect_all_but(&known);
+            let t = casting.treatment(added[0]);
+            assert!(t.face != FaceTreatment::Keep && t.reveal.is_none(), "{text}");
+            assert_eq!(casting.treatment(1), before, "what was known is as the cast says");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod cast;
 mod casting;
 mod file;
 mod landmark_block;
+mod looks;
 mod timecode;
 
 pub use cast::{Cast, Effect, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
@@ -199,6 +200,23 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Whether the source was read with damage skipped (`--salvage`).
     pub salvaged: bool,
+}
+
+impl PlanSample {
+    /// The mesh, if it lies where the detector saw the face. On heads seen from behind, far in profile or half out of
+    /// the picture the landmark network draws a face where none is: over 46 films, tracks on which it does so have a
+    /// median overlap of 0.42 to 0.6 with the box, or are a third of its width off; good ones are above 0.7.
+    #[must_use]
+    pub fn trusted_points(&self) -> Option<&Vec<[f32; 3]>> {
+        const LEAST_OVERLAP: f32 = 0.5;
+        const MOST_ASIDE: f32 = 0.22;
+        let points = self.points.as_ref()?;
+        let fold = |k: usize, f: fn(f32, f32) -> f32| points.iter().take(468).map(|p| p[k]).reduce(f);
+        let (x0, x1) = (fold(0, f32::min)?, fold(0, f32::max)?);
+        let mesh = Rect::<InFrame>::new(x0, fold(1, f32::min)?, x1, fold(1, f32::max)?);
+        let aside = (mesh.centre().x - self.rect.centre().x).abs() / self.rect.width().max(1e-3);
+        (mesh.iou(&self.rect) >= LEAST_OVERLAP && aside <= MOST_ASIDE).then_some(points)
+    }
 }
 
 impl Plan {

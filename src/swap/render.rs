@@ -27,8 +27,15 @@ const HIGHLIGHT: f32 = 1.55;
 /// Largest green or blue relative to red, both over the skin around; 1 on lips. Features of a dark face are colder than
 /// its skin, which on fair skin would look violet.
 const COLD: f32 = 1.1;
-/// Tint of teeth and sclera.
+/// Tint of sclera on skin on which it would turn blue.
 const IVORY: [f32; 3] = [1.06, 1.0, 0.88];
+/// Own colour of teeth, relative to their luminance.
+const TEETH: [f32; 3] = [1.03, 1.0, 0.93];
+/// How far teeth take on the colour of the skin's light, as an exponent. Skin is warmer than what falls on it; the ratio
+/// of pale teeth to a pale double's skin would turn olive on warm skin.
+const TEETH_WARMTH: f32 = 0.3;
+/// Green over red, relative to the skin around, from which something in the mouth is no lip, gum or tongue but a tooth.
+const TOOTH: (f32, f32) = (1.0, 1.12);
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
 const MAX_SIDE: usize = 16384;
 /// Share of the atlas that the face's width takes.
@@ -265,9 +272,17 @@ impl<'a> Shader<'a> {
         }
         let mut out: [f32; 3] = std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0));
         if inner > 0.0 {
-            // grey teeth over warm skin are a cold ratio: on paler skin they would turn blue
+            let l = 0.25 * out[0] + 0.5 * out[1] + 0.25 * out[2];
+            let tooth = inner.min(1.0) * mouth.min(1.0) * ramp(c[1] / c[0].max(1e-3), TOOTH);
+            if tooth > 0.0 {
+                let grey = 0.25 * low[0] + 0.5 * low[1] + 0.25 * low[2];
+                for ((v, own), light) in out.iter_mut().zip(TEETH).zip(low) {
+                    let colour = (l * own * (light / grey.max(1e-3)).powf(TEETH_WARMTH)).min(1.0);
+                    *v += tooth * (colour - *v);
+                }
+            }
+            // a grey eyeball over warm skin is a cold ratio: on paler skin it would turn blue
             if out[1].max(out[2]) > out[0] {
-                let l = 0.25 * out[0] + 0.5 * out[1] + 0.25 * out[2];
                 for (v, tint) in out.iter_mut().zip(IVORY) {
                     *v += inner.min(1.0) * (l * tint - *v);
                 }

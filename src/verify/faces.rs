@@ -8,7 +8,7 @@ use super::likeness::points_in_box;
 use crate::geom::{InFrame, Point, Rect};
 use crate::image::{Frame, RawFrame};
 use crate::plan::PlanSample;
-use crate::vision::{Detection, Detector, LandmarkModel, Look, find_landmarks, suppress};
+use crate::vision::{Detection, Detector, LandmarkModel, Look, find_landmarks, five_of_mesh, suppress};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 
@@ -71,13 +71,6 @@ impl Face {
             std::array::from_fn(|k| Point::new(mix(a.points[k].x, b.points[k].x), mix(a.points[k].y, b.points[k].y)));
         Face { rect: a.rect.lerp(&b.rect, u), points, score: 0.0 }
     }
-}
-
-/// The five points of MediaPipe's mesh: eye centres, nose tip, mouth corners, left of the picture first.
-fn five_of_mesh(points: &[[f32; 3]]) -> Option<[Point<InFrame>; 5]> {
-    let at = |i: usize| points.get(i).filter(|p| p[0].is_finite() && p[1].is_finite());
-    let mid = |i, j| Some(Point::new((at(i)?[0] + at(j)?[0]) / 2.0, (at(i)?[1] + at(j)?[1]) / 2.0));
-    Some([mid(33, 133)?, mid(362, 263)?, mid(1, 1)?, mid(61, 61)?, mid(291, 291)?])
 }
 
 /// One face through consecutive frames of the source.
@@ -175,7 +168,11 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// As the decoder and the detector; `Limit` for absurdly many faces.
-pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u64) -> Result<()>) -> Result<Found> {
+pub(crate) fn find(
+    film: &mut Pictures,
+    finder: &mut Finder,
+    seen: &mut dyn FnMut(u64, &Frame) -> Result<()>,
+) -> Result<Found> {
     let mut state = State { live: vec![], done: vec![], ring: VecDeque::new(), thumb: None, looks: 0 };
     let mut frames = 0u64;
     while let Some(raw) = film.next()? {
@@ -184,11 +181,11 @@ pub(crate) fn find(film: &mut Pictures, finder: &mut Finder, progress: &dyn Fn(u
         if at.is_multiple_of(finder.stride.max(1)) {
             state.look(at, &raw.frame, finder)?;
         }
+        seen(at, &raw.frame)?;
         state.ring.push_back((at, raw));
         while state.ring.len() as u64 > finder.stride.max(GAP) {
             state.ring.pop_front();
         }
-        progress(frames)?;
     }
     // The last frames, if no look fell on them.
     state.lose(frames, finder)?;

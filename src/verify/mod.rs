@@ -42,6 +42,7 @@ mod streams;
 mod subjects;
 
 use crate::geom::{InFrame, Rect};
+use crate::image::Frame;
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
 use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionReport, Report};
@@ -149,8 +150,8 @@ impl Search {
     }
 }
 
-/// Finds the faces of an original afresh, without looking at a plan. `progress` is told the frames done, and stops the
-/// work by an error.
+/// Finds the faces of an original afresh, without looking at a plan. `seen` is shown every frame with its number, and
+/// stops the work by an error.
 ///
 /// # Errors
 /// As the decoder and the networks; `Limit` for absurdly many faces.
@@ -160,9 +161,9 @@ pub fn search(
     options: &VerifyOptions,
     models: &ModelSet,
     runtime: &Runtime,
-    progress: &dyn Fn(u64) -> Result<()>,
+    seen: &mut dyn FnMut(u64, &Frame) -> Result<()>,
 ) -> Result<Search> {
-    search_with(Networks::open(models, runtime)?, original, salvage, options, progress)
+    search_with(Networks::open(models, runtime)?, original, salvage, options, seen)
 }
 
 /// [`search`] on networks opened before.
@@ -174,7 +175,7 @@ pub(crate) fn search_with(
     original: &Path,
     salvage: bool,
     options: &VerifyOptions,
-    progress: &dyn Fn(u64) -> Result<()>,
+    seen: &mut dyn FnMut(u64, &Frame) -> Result<()>,
 ) -> Result<Search> {
     std::thread::scope(|scope| {
         let mut film = decode::Pictures::open(scope, "verify-find", original, salvage)?;
@@ -191,7 +192,7 @@ pub(crate) fn search_with(
             stride: options.stride.max(1),
             thorough: options.thorough,
         };
-        Ok(Search { found: faces::find(&mut film, &mut finder, progress)? })
+        Ok(Search { found: faces::find(&mut film, &mut finder, seen)? })
     })
 }
 
@@ -289,8 +290,8 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
     let found = match input.searched {
         Some(done) => &done.found,
         None => {
-            let counted = |n| step(0, n);
-            fresh = search(input.original, salvage, options, input.models, input.runtime, &counted)?;
+            let mut counted = |n, _: &Frame| step(0, n + 1);
+            fresh = search(input.original, salvage, options, input.models, input.runtime, &mut counted)?;
             &fresh.found
         }
     };

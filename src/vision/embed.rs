@@ -41,6 +41,13 @@ pub fn five_points(l: &Landmarks) -> [Point<InFrame>; 5] {
     [mid(33, 133), mid(362, 263), l.point(1), l.point(61), l.point(291)]
 }
 
+/// The same of a bare mesh of 468 points or more; `None` if one of them is missing or not finite.
+pub(crate) fn five_of_mesh(points: &[[f32; 3]]) -> Option<[Point<InFrame>; 5]> {
+    let at = |i: usize| points.get(i).filter(|p| p[0].is_finite() && p[1].is_finite());
+    let mid = |i, j| Some(Point::new((at(i)?[0] + at(j)?[0]) / 2.0, (at(i)?[1] + at(j)?[1]) / 2.0));
+    Some([mid(33, 133)?, mid(362, 263)?, mid(1, 1)?, mid(61, 61)?, mid(291, 291)?])
+}
+
 /// MobileFaceNet, 128 values.
 ///
 /// Chen et al., *MobileFaceNets*, CCBR 2018.

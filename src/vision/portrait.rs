@@ -1,7 +1,7 @@
 //! Faces in photographs: reference pictures of a cast, photographs of volunteers.
 
 use super::detect::{Look, suppress};
-use super::embed::{alignment, five_points};
+use super::embed::{alignment, five_of_mesh, five_points};
 use super::landmarks::find_landmarks;
 use super::pool::Networks;
 use super::types::{Detection, Embedding, Landmarks};
@@ -54,6 +54,19 @@ impl Embedder {
         {
             points = five_points(&l);
         }
+        match (&mut self.networks.embedding, alignment(&points)) {
+            (Some(model), Some(_)) => model.embed(frame, &points).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Embedding of the face whose mesh is known: 468 points or more, in pixels of the frame. `None` if it cannot be
+    /// aligned.
+    ///
+    /// # Errors
+    /// `Model` if the network fails.
+    pub fn embed_mesh(&mut self, frame: &Frame, mesh: &[[f32; 3]]) -> Result<Option<Embedding>> {
+        let Some(points) = five_of_mesh(mesh) else { return Ok(None) };
         match (&mut self.networks.embedding, alignment(&points)) {
             (Some(model), Some(_)) => model.embed(frame, &points).map(Some),
             _ => Ok(None),
