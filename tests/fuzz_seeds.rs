@@ -101,9 +101,13 @@ fn run(target: &str, work: &dyn Fn(&[u8])) -> u64 {
         if secs.is_some() {
             std::fs::write(&last, &bytes).unwrap(); // what a crash was made by
         }
-        let began = Instant::now();
-        work(&bytes);
-        let took = began.elapsed();
+        let timed = || {
+            let began = Instant::now();
+            work(&bytes);
+            began.elapsed()
+        };
+        // Once more if it was slow: the machine may have had other work.
+        let took = Some(timed()).filter(|t| *t < PATIENCE).unwrap_or_else(timed);
         assert!(took < PATIENCE, "{target}: mutation {} took {took:?}", first + number);
         slowest = slowest.max(took);
         number += 1;
