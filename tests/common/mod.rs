@@ -13,6 +13,12 @@ use std::time::{Duration, Instant};
 /// Longest that one run of the program may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// The same, or twelve hours for the long tests, which run beside other work.
+fn patience() -> Duration {
+    let soak = std::env::var_os("UNDERSTUDY_SOAK").is_some_and(|v| v == "1");
+    if soak { Duration::from_secs(12 * 3600) } else { PATIENCE }
+}
+
 /// What a finished run left behind.
 #[derive(Debug)]
 pub struct Outcome {
@@ -178,7 +184,7 @@ pub fn collect(mut child: Child) -> Outcome {
             if let Some(status) = child.try_wait().expect("wait") {
                 break status;
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > patience() {
                 child.kill().expect("kill");
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -190,7 +196,7 @@ pub fn collect(mut child: Child) -> Outcome {
 /// Waits until `seen` holds; false if the program ended (or too much time passed) before that.
 pub fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < patience() {
         if seen() {
             return true;
         }
