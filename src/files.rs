@@ -25,14 +25,45 @@ fn private_options() -> OpenOptions {
     options
 }
 
+/// Makes a part file and locks it for as long as it is open, so that others see that somebody is at it.
+fn open_part(part: &Path) -> std::io::Result<File> {
+    let file = private_options().open(part)?;
+    // A file system without locks has no stale part files removed, see `sweep`; that is all.
+    if let Err(e) = file.lock() {
+        tracing::debug!("part files cannot be locked here: {e}");
+    }
+    Ok(file)
+}
+
+/// Removes part files of `path` whose process is gone: what a kill left is unfinished and was never attacked.
+fn sweep(path: &Path) {
+    let Some(name) = path.file_name().map(|n| n.to_string_lossy().into_owned()) else { return };
+    let Ok(entries) = std::fs::read_dir(folder_of(path)) else { return };
+    for entry in entries.flatten() {
+        let part = entry.file_name().to_string_lossy().into_owned();
+        let middle = part.strip_prefix(&format!(".{name}.")).and_then(|p| p.strip_suffix(".part"));
+        let Some((process, number)) = middle.and_then(|m| m.split_once('-')) else { continue };
+        let numbers = process.parse::<u32>().is_ok() && number.parse::<u64>().is_ok();
+        let gone = || !Path::new("/proc").join(process).exists() && Path::new("/proc/self").exists();
+        if numbers && gone() && File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok()) {
+            remove_quietly(&entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a small private file (0600) through a part file, fsync and rename.
 ///
 /// # Errors
 /// `Io`; nothing is left under either name.
 pub fn write_private(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    sweep(path);
     let part = part_path(path);
     let result = (|| {
-        let mut file = private_options().open(&part)?;
+        let mut file = open_part(&part)?;
         {
             let mut buffered = std::io::BufWriter::new(&mut file);
             fill(&mut buffered)?;
@@ -62,11 +93,28 @@ pub fn publish(part: &Path, path: &Path) -> Result<()> {
 }
 
 fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Overwrites a file with noise and removes it.
+///
+/// # Errors
+/// `Io`; what is left of the file may already be noise.
+pub fn shred(path: &Path) -> Result<()> {
+    let io = |e| Error::io("cannot shred", path, e);
+    let mut file = OpenOptions::new().write(true).open(path).map_err(io)?;
+    let mut left = file.metadata().map_err(io)?.len();
+    let mut noise = vec![0u8; 1 << 16];
+    while left > 0 {
+        getrandom::fill(&mut noise).map_err(|e| Error::Output(format!("no random numbers: {e}")))?;
+        let n = left.min(noise.len() as u64) as usize;
+        file.write_all(&noise[..n]).map_err(io)?;
+        left -= n as u64;
+    }
+    file.sync_all().map_err(io)?;
+    file.set_len(0).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    std::fs::remove_file(path).map_err(io)
 }
 
 /// Removes a file that may not be there.
@@ -84,6 +132,7 @@ pub struct PartFile {
     part: PathBuf,
     path: PathBuf,
     done: bool,
+    _lock: File,
 }
 
 impl PartFile {
@@ -92,15 +141,28 @@ impl PartFile {
     /// # Errors
     /// `Io` if the part file cannot be created there.
     pub fn create(path: &Path) -> Result<Self> {
+        sweep(path);
         let part = part_path(path);
-        private_options().open(&part).map_err(|e| Error::io("cannot write into the output folder", path, e))?;
-        Ok(PartFile { part, path: path.to_owned(), done: false })
+        let lock = open_part(&part).map_err(|e| Error::io("cannot write into the output folder", path, e))?;
+        Ok(PartFile { part, path: path.to_owned(), done: false, _lock: lock })
     }
 
     /// Where to write.
     #[must_use]
     pub fn part(&self) -> &Path {
         &self.part
+    }
+
+    /// Whether it is still where it was made.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.part.exists()
+    }
+
+    /// What to say when it is not.
+    #[must_use]
+    pub fn gone(&self) -> Error {
+        Error::Output(format!("the output folder was removed while the film was made: {}", self.path.display()))
     }
 
     /// Gives the file its final name.
@@ -149,6 +211,26 @@ mod tests {
         drop(b);
         a.publish().unwrap();
         assert_eq!(std::fs::read(&film).unwrap(), b"a");
+    }
+
+    #[test]
+    fn what_a_kill_left_is_swept_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let film = at("film.mp4");
+        // No process has this number (the most that Linux gives out is 4194304).
+        let stale = at(".film.mp4.99999999-0.part");
+        let others = [".film.mp4.1-0.part", ".film.mp4.99999999.part", ".other.mp4.99999999-0.part", "film.mp4.part"];
+        others.iter().map(|o| at(o)).chain([stale.clone()]).for_each(|f| std::fs::write(f, "x").unwrap());
+        let locked = at(".film.mp4.99999999-1.part");
+        let held = open_part(&locked).unwrap();
+        let alive = PartFile::create(&film).unwrap();
+        let second = PartFile::create(&film).unwrap();
+        assert!(!stale.exists() && locked.exists() && alive.part().exists() && second.part().exists());
+        assert!(others.iter().all(|o| at(o).exists()));
+        drop(held);
+        write_private(&film, |f| f.write_all(b"y")).unwrap();
+        assert!(!locked.exists());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use understudy::infer::{Device, ModelSet, Runtime};
 use understudy::media::{DecodeOptions, EncoderOverrides, Limits, Preset, VideoReader};
-use understudy::pipeline::{Cancel, DisguiseJob, Progress, Silent, disguise};
+use understudy::pipeline::{Cancel, Checkpoint, DisguiseJob, Progress, Silent, disguise};
 use understudy::plan::{Cast, Plan};
 use understudy::swap::DoubleLibrary;
 use understudy::treat::Faults;
@@ -69,6 +69,7 @@ fn run(kit: &Kit, out: &Path, faults: Faults, progress: &dyn Progress, cancel: &
         force: false,
         seed: Some(1),
         faults,
+        checkpoint: Checkpoint::default(),
     };
     disguise(&job, progress, cancel).map(|(plan, _)| plan)
 }

@@ -42,6 +42,7 @@ pub(super) fn run(a: args::Archive) -> Result<()> {
     if !a.input.is_dir() {
         return Err(Error::Input(format!("not a folder: {}", a.input.display())));
     }
+    super::vault::open(&a.kept)?; // before hours of work
     std::fs::create_dir_all(&a.output).map_err(|e| Error::io("cannot make the output folder", &a.output, e))?;
     let cancel = signals()?;
     let state_path = a.output.join(STATE);
@@ -125,6 +126,11 @@ fn disguise(a: &args::Archive, input: &Path, output: &Path, cancel: &Cancel) -> 
     }
     if let Some(cast) = &a.cast {
         command.arg("--cast").arg(cast);
+    }
+    for (option, file) in [("--vault", &a.kept.vault), ("--passphrase-file", &a.kept.passphrase_file)] {
+        if let Some(file) = file {
+            command.arg(option).arg(file);
+        }
     }
     for dir in &a.machine.models {
         command.arg("--models").arg(dir);

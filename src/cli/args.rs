@@ -48,14 +48,18 @@ pub enum Command {
     Bench(Bench),
     /// Check this machine: FFmpeg, ONNX Runtime, networks, encoders, limits
     Doctor(Doctor),
-    /// Overwrite and remove plans
+    /// Overwrite and remove plans, checkpoints and vaults
     Shred(Shred),
     /// Write subtitles afresh, with the cast's aliases in place of names
     ///
     /// Reads SRT, WebVTT or ASS; writes times and plain text only, as .srt or .vtt. Words of the cast's [words] get their
     /// aliases; words that are only like them are covered by … and told. Subtitles inside films are always dropped.
     Subtitles(Subtitles),
+    /// Make, check or destroy a vault, which keeps the voices of a project under a passphrase
+    #[command(subcommand)]
+    Vault(Vault),
 }
+
 
 /// `subtitles`
 #[derive(Debug, Args)]
@@ -127,6 +131,19 @@ pub struct Machine {
     /// Decode without the sandbox (Landlock and seccomp); told by the report
     #[arg(long)]
     pub no_sandbox: bool,
+}
+
+/// Options about what is kept between runs.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WithVault {
+    /// Vault of the project: every render has the same voices, and a run that was stopped goes on where it was
+    ///
+    /// `understudy vault new` makes one. Without a vault nothing is kept: each render draws other voices.
+    #[arg(long, value_name = "VAULT")]
+    pub vault: Option<PathBuf>,
+    /// File with the passphrase of the vault (default: the variable UNDERSTUDY_PASSPHRASE)
+    #[arg(long, value_name = "FILE", requires = "vault")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Options about what is written.
@@ -205,6 +222,9 @@ pub struct Disguise {
     /// Also keep the plan, to edit the cast by (holds biometrics)
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<PathBuf>,
+    /// What is kept between runs
+    #[command(flatten)]
+    pub kept: WithVault,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -228,6 +248,9 @@ pub struct Analyse {
     /// Replace PLAN if it exists
     #[arg(long)]
     pub force: bool,
+    /// What is kept between runs
+    #[command(flatten)]
+    pub kept: WithVault,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -245,6 +268,9 @@ pub struct Render {
     /// What is written
     #[command(flatten)]
     pub output: Output,
+    /// What is kept between runs
+    #[command(flatten)]
+    pub kept: WithVault,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -360,6 +386,35 @@ pub enum Models {
     },
 }
 
+/// `vault …`
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Make a vault
+    New {
+        /// The file to make
+        #[arg(value_name = "VAULT")]
+        vault: PathBuf,
+        /// File with its passphrase (default: the variable UNDERSTUDY_PASSPHRASE)
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Open a vault and tell whether that works
+    Check {
+        /// The vault
+        #[arg(value_name = "VAULT")]
+        vault: PathBuf,
+        /// File with its passphrase (default: the variable UNDERSTUDY_PASSPHRASE)
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Overwrite and remove vaults: the voices of the project can never be made again
+    Seal {
+        /// The vaults
+        #[arg(required = true, value_name = "VAULT")]
+        vaults: Vec<PathBuf>,
+    },
+}
+
 /// `archive`
 #[derive(Debug, Args)]
 pub struct Archive {
@@ -384,6 +439,9 @@ pub struct Archive {
     /// Try films again that failed before
     #[arg(long)]
     pub retry: bool,
+    /// What is kept between runs
+    #[command(flatten)]
+    pub kept: WithVault,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -414,8 +472,8 @@ pub struct Doctor {
 /// `shred`
 #[derive(Debug, Args)]
 pub struct Shred {
-    /// Plans to remove
-    #[arg(required = true, value_name = "PLAN")]
+    /// Plans, checkpoints (`.OUT.checkpoint`) and vaults to remove
+    #[arg(required = true, value_name = "FILE")]
     pub plans: Vec<PathBuf>,
 }
 

@@ -2,11 +2,13 @@
 
 use super::args;
 use super::context::{Context, confine, library, make_report_dir, preset, recall, report_dir};
-use super::progress::out;
+use super::progress::{err, out};
+use super::vault;
 use crate::media::{EncoderOverrides, Limits};
-use crate::pipeline::{self, DisguiseJob, Progress, Published};
+use crate::pipeline::{self, Checkpoint, DisguiseJob, Progress, Published};
 use crate::plan::{Cast, Plan, PlanLimits, fingerprint, read_plan, write_plan};
 use crate::treat::Faults;
+use crate::vault::Vault;
 use crate::verify::{VerifyInput, VerifyOptions};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ fn with_job<T>(
     recall_arg: args::RecallArg,
     salvage: bool,
     context: &Context,
-    work: impl FnOnce(&DisguiseJob) -> Result<T>,
+    work: impl FnOnce(DisguiseJob) -> Result<T>,
 ) -> Result<T> {
     let cast = read_cast(output.cast.as_ref())?;
     let doubles = library(&output.doubles)?;
@@ -45,8 +47,44 @@ fn with_job<T>(
         force: output.force,
         seed: output.seed,
         faults: Faults::default(),
+        checkpoint: Checkpoint::default(),
     };
-    work(&job)
+    work(job)
+}
+
+/// What a command does.
+enum Does<'p> {
+    Analyse,
+    /// Renders, by a plan if there is one already.
+    Render(Option<&'p Plan>),
+}
+
+/// Runs `work` with the seeds and the checkpoint of a vault, if there is one, and tells what stays when it fails.
+fn with_checkpoint<'a, T>(
+    mut job: DisguiseJob<'a>,
+    vault: Option<&'a Vault>,
+    does: Does,
+    work: impl FnOnce(&DisguiseJob) -> Result<T>,
+) -> Result<T> {
+    if let Some(vault) = vault {
+        job.checkpoint = match does {
+            Does::Analyse => Checkpoint::of_analysis(&job, vault)?,
+            Does::Render(plan) => Checkpoint::of_render(&job, vault, plan)?,
+        };
+    }
+    let result = work(&job);
+    if let Some(saved) = job.checkpoint.saved() {
+        tracing::info!("networks: {} answers known from before, {} asked", saved.recalled, saved.asked);
+    }
+    if let Err(e) = &result
+        && let Some(path) = job.checkpoint.stop(e)
+    {
+        err(&format!(
+            "note: checkpoint: the same command goes on from here; if it is not wanted, `understudy shred` it: {}",
+            path.display()
+        ));
+    }
+    result
 }
 
 /// Cheap checks of paths and cast, before networks are loaded.
@@ -59,7 +97,13 @@ fn check_early(input: &Path, output: &args::Output) -> Result<()> {
 }
 
 /// What the sandbox must leave to a job: the film, the cast with its pictures, doubles, and where things are written.
-fn confine_job(machine: &args::Machine, input: &Path, output: &args::Output, plan: Option<&Path>) -> Result<()> {
+fn confine_job(
+    machine: &args::Machine,
+    input: &Path,
+    output: &args::Output,
+    plan: Option<&Path>,
+    vault: Option<&Vault>,
+) -> Result<()> {
     let cast = read_cast(output.cast.as_ref())?;
     if let Some(dir) = &output.report {
         make_report_dir(dir)?;
@@ -71,6 +115,11 @@ fn confine_job(machine: &args::Machine, input: &Path, output: &args::Output, pla
         pictures_of(&cast).iter().chain(&pipeline::actor_files(&cast)).for_each(|p| access.read(p));
         output.report.iter().for_each(|p| access.write_in(p));
         output.matte.as_deref().into_iter().chain(plan).for_each(|p| access.write_beside(p));
+        if let Some(vault) = vault {
+            access.write_beside(vault.path());
+            // A checkpoint is of use to the same program only, so the program reads itself.
+            std::env::current_exe().iter().for_each(|p| access.read(p));
+        }
     })
 }
 
@@ -83,11 +132,12 @@ fn pictures_of(cast: &Cast) -> Vec<PathBuf> {
 /// `understudy disguise`
 pub(super) fn disguise(a: args::Disguise) -> Result<()> {
     check_early(&a.input, &a.output)?;
-    confine_job(&a.machine, &a.input, &a.output, a.plan.as_deref())?;
+    let vault = vault::open(&a.kept)?;
+    confine_job(&a.machine, &a.input, &a.output, a.plan.as_deref(), vault.as_ref())?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
     let context = Context::new(&a.machine)?;
-    with_job(&a.input, &a.output, a.recall, a.salvage, &context, |job| {
+    let work = |job: &DisguiseJob| {
         let probe = crate::media::probe(job.input, &job.limits)?;
         let plan = job.analyse(&context.teller, &context.cancel)?;
         if let Some(path) = &a.plan {
@@ -96,6 +146,9 @@ pub(super) fn disguise(a: args::Disguise) -> Result<()> {
         let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
         tell(&context, &plan, &published, job.output);
         Ok(())
+    };
+    with_job(&a.input, &a.output, a.recall, a.salvage, &context, |job| {
+        with_checkpoint(job, vault.as_ref(), Does::Render(None), work)
     })
 }
 
@@ -104,15 +157,20 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
     pipeline::check_input(&a.input)?;
     pipeline::check_output(&a.input, &a.output, a.force)?;
     let output = args::Output::for_plan(&a.output);
-    confine_job(&a.machine, &a.input, &output, None)?;
+    let vault = vault::open(&a.kept)?;
+    confine_job(&a.machine, &a.input, &output, None, vault.as_ref())?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
     let context = Context::new(&a.machine)?;
-    with_job(&a.input, &output, a.recall, a.salvage, &context, |job| {
+    let work = |job: &DisguiseJob| {
         let plan = job.analyse(&context.teller, &context.cancel)?;
         write_plan(&a.output, &plan)?;
+        job.checkpoint.end();
         tell_plan(&context, &plan);
         Ok(())
+    };
+    with_job(&a.input, &output, a.recall, a.salvage, &context, |job| {
+        with_checkpoint(job, vault.as_ref(), Does::Analyse, work)
     })
 }
 
@@ -121,7 +179,8 @@ pub(super) fn render(a: args::Render) -> Result<()> {
     let plan = read_plan(&a.plan, PlanLimits::default())?;
     let input = a.input.clone().unwrap_or_else(|| PathBuf::from(&plan.source_path));
     check_early(&input, &a.output)?;
-    confine_job(&a.machine, &input, &a.output, None)?;
+    let vault = vault::open(&a.kept)?;
+    confine_job(&a.machine, &input, &a.output, None, vault.as_ref())?;
     if fingerprint(&input)? != plan.source {
         return Err(Error::Plan(format!(
             "the film is not the one that was analysed: analyse it again, or name the right one with --input: {}",
@@ -130,11 +189,14 @@ pub(super) fn render(a: args::Render) -> Result<()> {
     }
     let context = Context::new(&a.machine)?;
     let salvage = plan.salvaged;
-    with_job(&input, &a.output, args::RecallArg::Standard, salvage, &context, |job| {
+    let work = |job: &DisguiseJob| {
         let probe = crate::media::probe(job.input, &job.limits)?;
         let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
         tell(&context, &plan, &published, job.output);
         Ok(())
+    };
+    with_job(&input, &a.output, args::RecallArg::Standard, salvage, &context, |job| {
+        with_checkpoint(job, vault.as_ref(), Does::Render(Some(&plan)), work)
     })
 }
 

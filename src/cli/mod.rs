@@ -11,6 +11,7 @@ mod models;
 mod progress;
 mod shred;
 mod subtitles;
+mod vault;
 
 use crate::Result;
 use crate::sandbox::{self, Programs};
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Doctor(a) => doctor::run(a),
         Command::Shred(a) => shred::run(a),
         Command::Subtitles(a) => subtitles::run(a),
+        Command::Vault(a) => vault::run(a),
     });
     match result {
         Ok(()) => 0,
@@ -79,7 +81,7 @@ fn machine_of(command: &Command) -> Option<&args::Machine> {
         Command::Subtitles(a) => Some(&a.machine),
         Command::Double(args::Double::New { machine, .. } | args::Double::Check { machine, .. }) => Some(machine),
         Command::Models(args::Models::List { machine } | args::Models::Verify { machine }) => Some(machine),
-        Command::Double(_) | Command::Models(_) | Command::Shred(_) => None,
+        Command::Double(_) | Command::Models(_) | Command::Shred(_) | Command::Vault(_) => None,
     }
 }
 

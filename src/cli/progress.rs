@@ -24,6 +24,17 @@ pub struct Stage {
     done: u64,
     told: u64,
     began: Option<Instant>,
+    /// Processor time of this process when the stage began.
+    cpu: Option<f64>,
+}
+
+/// Seconds of processor time that this process has used, in all its threads; `None` where the system does not tell.
+/// Linux counts them in hundredths (`proc_pid_stat(5)`, utime and stime).
+fn cpu_secs() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / 100.0)
 }
 
 impl Teller {
@@ -103,7 +114,8 @@ impl Progress for Teller {
                 *lock(bar) = Some(new);
             }
             Teller::Lines(s) | Teller::Json(s) => {
-                *lock(s) = Stage { name: stage.to_owned(), total, began: Some(Instant::now()), ..Stage::default() };
+                let (began, cpu) = (Some(Instant::now()), cpu_secs());
+                *lock(s) = Stage { name: stage.to_owned(), total, began, cpu, ..Stage::default() };
                 self.event(&serde_json::json!({"event": "begin", "stage": stage, "total": total}));
             }
         }
@@ -155,7 +167,10 @@ impl Progress for Teller {
             Teller::Lines(s) | Teller::Json(s) => {
                 let s = lock(s);
                 let secs = s.began.map_or(0.0, |b| b.elapsed().as_secs_f64());
-                self.event(&serde_json::json!({"event": "end", "stage": s.name, "done": s.done, "secs": secs}));
+                let cpu = cpu_secs().zip(s.cpu).map(|(now, then)| now - then);
+                self.event(&serde_json::json!({
+                    "event": "end", "stage": s.name, "done": s.done, "secs": secs, "cpu_secs": cpu,
+                }));
             }
         }
     }

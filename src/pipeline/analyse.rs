@@ -1,5 +1,7 @@
 //! Film to plan.
 
+use super::checkpoint::{ANALYSIS, Checkpoint};
+use super::watch::Watch;
 use super::{Cancel, Progress, first_cause, join, queue_len};
 use crate::image::RawFrame;
 use crate::infer::BUILT_IN_EMBEDDING;
@@ -43,6 +45,8 @@ pub struct AnalyseJob<'a> {
     pub threads: usize,
     /// Most faces (tracks) in a film.
     pub max_tracks: usize,
+    /// Remembers what networks answered.
+    pub checkpoint: &'a Checkpoint<'a>,
 }
 
 /// Looks at every frame and returns the plan.
@@ -50,6 +54,7 @@ pub struct AnalyseJob<'a> {
 /// # Errors
 /// `Input` if the film cannot be decoded or has no frame, `Model` if a network fails, `Limit` beyond the limits.
 pub fn analyse(job: &AnalyseJob, analyser: Analyser, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan> {
+    let watch = Watch::begin(job.input)?;
     let source = fingerprint(job.input)?;
     let options = DecodeOptions { threads: job.threads, salvage: job.salvage };
     let reader = VideoReader::open(job.input, job.limits, options)?;
@@ -73,6 +78,7 @@ pub fn analyse(job: &AnalyseJob, analyser: Analyser, progress: &dyn Progress, ca
         }
     })?;
     progress.end();
+    watch.check()?;
     if collected.frames == 0 {
         return Err(Error::Input("the film has no picture that can be decoded".into()));
     }
@@ -136,6 +142,7 @@ fn look_at_all(
     progress: &dyn Progress,
 ) -> Result<Collected> {
     let mut all = Collected::default();
+    job.checkpoint.begin(ANALYSIS);
     for raw in &from {
         if all.frames == 0 {
             all.first_pts = raw.pts.0;
@@ -143,9 +150,11 @@ fn look_at_all(
         all.frames += 1;
         let frames = all.frames;
         analyser.push(Arc::new(raw), &mut |event| all.take(event, job.max_tracks))?;
+        job.checkpoint.step();
         progress.step(frames);
     }
     analyser.finish(&mut |event| all.take(event, job.max_tracks))?;
+    job.checkpoint.step();
     Ok(all)
 }
 

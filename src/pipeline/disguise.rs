@@ -1,18 +1,20 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
 use super::audition::Audition;
+use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
+use super::watch::Watch;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
 use crate::files::PartFile;
 use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
-use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan};
+use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, fingerprint};
 use crate::report::{Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
 use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
-use crate::vision::{Analyser, AnalyserOptions, Embedder, Recall};
+use crate::vision::{AnalyserOptions, Embedder, Recall};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,10 +54,12 @@ pub struct DisguiseJob<'a> {
     pub threads: usize,
     /// Replace the output if it exists.
     pub force: bool,
-    /// Seed of the grain; `None` draws one from the operating system.
+    /// Seed of the grain, for tests; `None` takes that of the checkpoint.
     pub seed: Option<u64>,
     /// Failures on purpose, for tests.
     pub faults: Faults,
+    /// Seeds, and what an earlier run of this job has learned.
+    pub checkpoint: Checkpoint<'a>,
 }
 
 /// A film that was published.
@@ -93,7 +97,7 @@ impl DisguiseJob<'_> {
         if fps.is_finite() && (1.0..=1000.0).contains(&fps) {
             options.fps = fps;
         }
-        let analyser = Analyser::new(self.models, self.runtime, self.recall, options)?;
+        let analyser = self.checkpoint.analyser(self.models, self.runtime, self.recall, options)?;
         let job = AnalyseJob {
             input: self.input,
             limits: &self.limits,
@@ -102,6 +106,7 @@ impl DisguiseJob<'_> {
             models: models_used(self.models),
             threads: self.threads,
             max_tracks: 100_000,
+            checkpoint: &self.checkpoint,
         };
         let mut plan = analyse(&job, analyser, progress, cancel)?;
         plan.findings.extend(built_in_doubt(self.models));
@@ -212,17 +217,28 @@ pub fn render_and_verify(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Published> {
+    let watch = Watch::begin(job.input)?;
+    if fingerprint(job.input)? != plan.source {
+        return Err(Error::Input(format!(
+            "the input is not the film that was analysed; analyse it again: {}",
+            job.input.display()
+        )));
+    }
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
     let mut audition = Audition::new(plan)?;
     let mut seen = |index: u64, frame: &Frame| {
+        job.checkpoint.step();
         audition.see(index, frame);
         progress.step(index + 1);
         cancel.check()
     };
+    job.checkpoint.begin(SEARCH);
+    let networks = job.checkpoint.networks(job.models, job.runtime)?;
     let options = VerifyOptions::default();
-    let searched = verify::search(job.input, plan.salvaged, &options, job.models, job.runtime, &mut seen)?;
+    let searched = verify::search_with(networks, job.input, plan.salvaged, &options, &mut seen)?;
+    job.checkpoint.step();
     progress.end();
     cancel.check()?;
     let mut choices = choices(job.doubles, &mesh, job.models, job.runtime, plan, Some(&audition))?;
@@ -277,7 +293,10 @@ pub fn render_and_verify(
             }
         }
     }
-    best.ok_or(Error::Cancelled)?.publish(job)
+    watch.check()?;
+    let published = best.ok_or(Error::Cancelled)?.publish(job)?;
+    job.checkpoint.end();
+    Ok(published)
 }
 
 fn frames_of(plan: &Plan) -> Option<u64> {
@@ -416,10 +435,7 @@ fn attempt_once(
     let part = PartFile::create(job.output)?;
     let matte_part = job.matte.map(PartFile::create).transpose()?;
     let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let seed = match job.seed {
-        Some(seed) => seed,
-        None => random_seed()?,
-    };
+    let seeds = job.checkpoint.seeds().attempt()?;
     let render_job = RenderJob {
         input: job.input,
         part: part.part(),
@@ -434,7 +450,8 @@ fn attempt_once(
         mesh,
         doubles: &doubles,
         threads: job.threads,
-        seed,
+        seed: job.seed.unwrap_or_else(|| seeds.grain()),
+        seeds: &seeds,
         matte: matte_part.as_ref().map(PartFile::part),
         faults: &job.faults,
     };
@@ -447,7 +464,8 @@ fn attempt_once(
     let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| {
         progress.step_of(done, total);
         cancel.check()
-    })?;
+    })
+    .map_err(|e| if part.is_there() { e } else { part.gone() })?;
     progress.end();
     cancel.check()?;
     let verify::Verified { report, pictures, missed, accused } = verified;
@@ -552,13 +570,6 @@ pub fn residual(report: &Report, page: &Path) -> Error {
         report.failures.len(),
         page.display()
     ))
-}
-
-fn random_seed() -> Result<u64> {
-    let mut bytes = [0u8; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Output(format!("the operating system gives no random numbers: {e}")))?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 /// People of the plan that the reference pictures of each cast entry mean.

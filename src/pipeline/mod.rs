@@ -10,14 +10,17 @@
 mod actors;
 mod analyse;
 mod audition;
+mod checkpoint;
 mod disguise;
 mod prepare;
 mod progress;
 mod render;
 mod sound;
+mod watch;
 
 pub use actors::actor_files;
 pub use analyse::{AnalyseJob, analyse};
+pub use checkpoint::Checkpoint;
 pub use disguise::{
     DisguiseJob, Published, built_in_doubt, check_input, check_output, disguise, double_choices, match_refs,
     models_used, render_and_verify, residual,

@@ -8,6 +8,8 @@ use crate::media::{DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, 
 use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::swap::{Double, Mesh};
 use crate::treat::{ClearedFrame, FaceWork, Faults, Outcome, RegionPlan, TreatLog, Treater};
+use crate::vault::RenderSeeds;
+use crate::voice::Secret;
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
@@ -44,6 +46,8 @@ pub struct RenderJob<'a> {
     pub threads: usize,
     /// Seed of the grain; new from the operating system unless a test sets it.
     pub seed: u64,
+    /// Seeds of voices and their noise.
+    pub seeds: &'a RenderSeeds,
     /// Film of mattes to write beside (a part file), if wanted.
     pub matte: Option<&'a Path>,
     /// Failures on purpose.
@@ -90,7 +94,8 @@ pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Resu
     let statistics = sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
     let mut sounds = Vec::new();
     for (i, (info, statistics)) in job.probe.audio.iter().zip(statistics).enumerate() {
-        let sound = SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics)?;
+        let secret = Secret::from_bytes(job.seeds.voice(i)).with_noise(job.seeds.noise(i));
+        let sound = SoundMaker::open(job.input, i, info, job.limits, salvage, &policies[i], statistics, &secret)?;
         sounds.push(sound.with_actors(super::actors::open(job.cast, job.probe, i, job.limits)?));
     }
     progress.end();

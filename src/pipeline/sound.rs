@@ -131,6 +131,7 @@ impl SoundMaker {
     ///
     /// # Errors
     /// As the reader and the voice stage.
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
     pub fn open(
         path: &Path,
         index: usize,
@@ -139,14 +140,14 @@ impl SoundMaker {
         salvage: bool,
         policy: &StreamPolicy,
         statistics: SpeechStatistics,
+        secret: &Secret,
     ) -> Result<Self> {
-        let secret = Secret::from_os()?;
         Ok(SoundMaker {
             index,
             format: info.format,
             start_secs: info.start_secs,
             reader: AudioReader::open(path, info.stream_index, limits, salvage)?,
-            stage: VoiceStage::new(info.format, policy, statistics, &secret)?,
+            stage: VoiceStage::new(info.format, policy, statistics, secret)?,
             ready: VecDeque::new(),
             ended: false,
         })

@@ -64,7 +64,6 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
             "plan version {version} cannot be read by this build (it reads {PLAN_VERSION}): run `understudy analyse` again"
         )));
     }
-    let damaged = |what: &str| Error::Plan(format!("the plan is damaged ({what}): run `understudy analyse` again"));
     let mut hash = [0u8; 32];
     file.read_exact(&mut hash).map_err(|_e| damaged("cut off"))?;
     let mut packed = Vec::new();
@@ -81,10 +80,29 @@ pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     if body.len() as u64 > limits.bytes {
         return Err(too_much("bytes", body.len() as u64, limits.bytes));
     }
-    let plan: Plan = ciborium::from_reader(body.as_slice()).map_err(|_e| damaged("structure"))?;
+    parse_body(&body, limits)
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Plan(format!("the plan is damaged ({what}): run `understudy analyse` again"))
+}
+
+fn parse_body(body: &[u8], limits: PlanLimits) -> Result<Plan> {
+    let plan: Plan = ciborium::from_reader(body).map_err(|_e| damaged("structure"))?;
     check_size(&plan, limits)?;
     check(&plan).map_err(damaged)?;
     Ok(plan)
+}
+
+/// Reads bytes as the body of a plan, and all that stands in it.
+pub(crate) fn parse_for_fuzzing(body: &[u8]) {
+    if let Ok(plan) = parse_body(body, PlanLimits::default()) {
+        for track in &plan.tracks {
+            std::hint::black_box(track.samples(track.first.0, track.end.0).is_ok());
+        }
+        let cast = super::Cast::default();
+        std::hint::black_box(super::Casting::resolve(&plan, &cast, &[], &[]).is_ok());
+    }
 }
 
 fn too_much(what: &str, have: u64, most: u64) -> Error {

@@ -108,6 +108,11 @@ impl Card {
     }
 }
 
+/// Reads a text as the card of a double; whether it is one.
+pub(crate) fn parse_card_for_fuzzing(text: &str) -> bool {
+    Card::parse(text).is_ok()
+}
+
 pub(crate) fn bad(what: &str) -> Error {
     Error::Model(format!("the double cannot be used ({what}); rebuild it or choose another"))
 }

@@ -26,6 +26,7 @@ mod texture;
 mod warp;
 
 pub use composite::{Touched, composite};
+pub(crate) use double::parse_card_for_fuzzing;
 pub use double::{Card, Double, DoubleKind};
 pub use enrol::{Enrolled, enrol};
 pub use geometry::{FaceMotion, Neutral, estimate_neutral, plan_motion};

@@ -163,7 +163,20 @@ pub fn search(
     runtime: &Runtime,
     seen: &mut dyn FnMut(u64, &Frame) -> Result<()>,
 ) -> Result<Search> {
-    let mut networks = Networks::open(models, runtime)?;
+    search_with(Networks::open(models, runtime)?, original, salvage, options, seen)
+}
+
+/// [`search`] on networks opened before.
+///
+/// # Errors
+/// As [`search`].
+pub(crate) fn search_with(
+    mut networks: Networks,
+    original: &Path,
+    salvage: bool,
+    options: &VerifyOptions,
+    seen: &mut dyn FnMut(u64, &Frame) -> Result<()>,
+) -> Result<Search> {
     std::thread::scope(|scope| {
         let mut film = decode::Pictures::open(scope, "verify-find", original, salvage)?;
         let mut finder = faces::Finder {
@@ -181,6 +194,14 @@ pub fn search(
         };
         Ok(Search { found: faces::find(&mut film, &mut finder, seen)? })
     })
+}
+
+/// Reads a file as the attack reads an output: its parts, its streams, its bytes.
+pub(crate) fn parse_for_fuzzing(output: &Path) {
+    let needle = bytes::Needle { text: "understudy".into(), what: String::new() };
+    std::hint::black_box(container::walk(output).is_ok());
+    std::hint::black_box(bytes::scan(output, &[needle], &|| Ok(())).is_ok());
+    std::hint::black_box(streams::check(output, output, &|| Ok(())).is_ok());
 }
 
 /// Is told how much of how much is done; an error stops the work.

@@ -11,7 +11,10 @@ use zeroize::Zeroizing;
 ///
 /// Never logged, printed or serialised; wiped when dropped. A leaked secret does not bring the voice back, but
 /// lets an attacker pass every suspect through the same disguise.
-pub struct Secret(Zeroizing<[u8; 32]>);
+pub struct Secret {
+    voice: Zeroizing<[u8; 32]>,
+    noise: Option<Zeroizing<[u8; 32]>>,
+}
 
 impl Secret {
     /// Draws a secret from the operating system.
@@ -19,23 +22,44 @@ impl Secret {
     /// # Errors
     /// `Io` if the system gives no randomness.
     pub fn from_os() -> Result<Self> {
-        Ok(Secret(os_bytes()?))
+        Ok(Secret { voice: os_bytes()?, noise: None })
     }
 
     /// A secret kept by the caller, for example in an encrypted vault. Never derive it from a name, file or time.
     #[must_use]
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
-        Secret(bytes)
+        Secret { voice: bytes, noise: None }
+    }
+
+    /// Takes all noise from `seed` instead of the operating system, so that a stopped render can be made again. The
+    /// seed must be drawn afresh for every render: two recordings under one noise give away their difference.
+    #[must_use]
+    pub fn with_noise(self, seed: Zeroizing<[u8; 32]>) -> Self {
+        Secret { noise: Some(seed), ..self }
+    }
+
+    /// A stream of noise for one purpose.
+    ///
+    /// # Errors
+    /// `Io` if the system gives no randomness.
+    pub(in crate::voice) fn noise(&self, label: &str) -> Result<Noise> {
+        match &self.noise {
+            Some(seed) => Ok(Noise { rng: ChaCha12Rng::from_seed(*labelled(seed, label)), spare: None }),
+            None => Noise::from_os(),
+        }
     }
 
     /// Generator for one purpose; different labels give unrelated streams.
     pub(in crate::voice) fn generator(&self, label: &str) -> ChaCha20Rng {
-        let mut hash = Sha256::new();
-        hash.update(*self.0);
-        hash.update(label.as_bytes());
-        let seed = Zeroizing::new(<[u8; 32]>::from(hash.finalize()));
-        ChaCha20Rng::from_seed(*seed)
+        ChaCha20Rng::from_seed(*labelled(&self.voice, label))
     }
+}
+
+fn labelled(secret: &[u8; 32], label: &str) -> Zeroizing<[u8; 32]> {
+    let mut hash = Sha256::new();
+    hash.update(secret);
+    hash.update(label.as_bytes());
+    Zeroizing::new(<[u8; 32]>::from(hash.finalize()))
 }
 
 fn os_bytes() -> Result<Zeroizing<[u8; 32]>> {
@@ -106,6 +130,19 @@ mod tests {
         assert_eq!(secret.generator("a").next_u64(), secret.generator("a").next_u64());
         assert_ne!(secret.generator("a").next_u64(), secret.generator("b").next_u64());
         assert_ne!(secret.generator("a").next_u64(), Secret::from_os().unwrap().generator("a").next_u64());
+    }
+
+    #[test]
+    fn noise_repeats_for_one_seed_and_label_only() {
+        let bytes = |b: u8| Zeroizing::new([b; 32]);
+        let draw = |s: &Secret, label: &str| s.noise(label).unwrap().uniform();
+        let secret = || Secret::from_bytes(bytes(1));
+        let (a, b) = (secret().with_noise(bytes(2)), secret().with_noise(bytes(3)));
+        assert_eq!(draw(&a, "x"), draw(&a, "x"));
+        assert_ne!(draw(&a, "x"), draw(&a, "y"));
+        assert_ne!(draw(&a, "x"), draw(&b, "x"));
+        assert_ne!(draw(&secret(), "x"), draw(&secret(), "x"));
+        assert_eq!(a.generator("v").next_u64(), b.generator("v").next_u64(), "the voice is another");
     }
 
     #[test]

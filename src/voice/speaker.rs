@@ -100,6 +100,26 @@ mod tests {
     use zeroize::Zeroizing;
 
     #[test]
+    fn a_vault_keeps_the_voice_and_not_the_noise() {
+        use crate::vault::{Passphrase, Vault};
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::create(&dir.path().join("v"), &Passphrase::new(b"three words".to_vec()).unwrap()).unwrap();
+        let tables = Tables::embedded().unwrap();
+        let source = StatisticsBuilder::new().finish(&tables);
+        let secret = |render: u8| {
+            let seeds = vault.begin_render(&[render; 32]).unwrap().attempt().unwrap();
+            Secret::from_bytes(seeds.voice(0)).with_noise(seeds.noise(0))
+        };
+        let (a, b) = (secret(1), secret(2));
+        assert!(PseudoSpeaker::draw(&a, &source, &tables) == PseudoSpeaker::draw(&b, &source, &tables));
+        for label in ["disguise", "paint", "synth", "floor"] {
+            let draw = |s: &Secret| s.noise(label).unwrap().normal();
+            assert_ne!(draw(&a), draw(&b), "{label}");
+            assert_eq!(draw(&a), draw(&secret(1)), "{label}: a stopped render has other noise");
+        }
+    }
+
+    #[test]
     fn one_secret_one_voice_far_from_the_source() {
         let tables = Tables::embedded().unwrap();
         let source = StatisticsBuilder::new().finish(&tables);

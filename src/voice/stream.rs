@@ -152,7 +152,8 @@ struct Chain {
 }
 
 impl VoiceStage {
-    /// A stage for one stream. Its noise is drawn from the system each time, so no two renders are equal.
+    /// A stage for one stream. Its noise is drawn from the system each time, so no two renders are equal, unless
+    /// the secret carries a seed for it.
     ///
     /// # Errors
     /// `Unsupported` if the format is; `Plan` if the policy is wrong; `Model` if the tables are damaged; `Io` if the
@@ -175,7 +176,7 @@ impl VoiceStage {
             voice: VecDeque::new(),
             actors: Vec::new(),
             actor_channels: carries_actor(format, policy),
-            noise: Noise::from_os()?,
+            noise: secret.noise("floor")?,
             mono: Vec::new(),
             taken: 0,
             given: 0,

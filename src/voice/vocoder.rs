@@ -4,7 +4,7 @@ use super::disguise::{Disguise, Excitation, Moment, preview};
 use super::features::{Feature, FeatureStream};
 use super::loudness::gain_for;
 use super::paint::{Painter, weighted_power};
-use super::secret::{Noise, Secret};
+use super::secret::Secret;
 use super::speaker::PseudoSpeaker;
 use super::statistics::SpeechStatistics;
 use super::synth::Synth;
@@ -29,7 +29,8 @@ pub struct Vocoder {
 }
 
 impl Vocoder {
-    /// A vocoder for one stream, placed on `channels` output channels; its noise is new each time.
+    /// A vocoder for one stream, placed on `channels` output channels; its noise is new each time
+    /// unless the secret carries a seed for it.
     ///
     /// # Errors
     /// `Model` if the tables are damaged; `Io` if the system gives no randomness.
@@ -38,12 +39,12 @@ impl Vocoder {
         let speaker = PseudoSpeaker::draw(secret, &source, &tables);
         let sample = preview(&source, &speaker, &tables);
         let power = if sample.is_empty() { 1.0 } else { weighted_power(&sample) };
-        let painter = Painter::new(&speaker, &tables, Noise::from_os()?);
-        let synth = Synth::new(&speaker, Noise::from_os()?);
+        let painter = Painter::new(&speaker, &tables, secret.noise("paint")?);
+        let synth = Synth::new(&speaker, secret.noise("synth")?);
         let near_source = speaker.near_source();
         Ok(Vocoder {
             features: FeatureStream::new(),
-            disguise: Disguise::new(tables, source, speaker, Noise::from_os()?),
+            disguise: Disguise::new(tables, source, speaker, secret.noise("disguise")?),
             painter,
             synth,
             gain: gain_for(power, channels) as f32,

@@ -178,7 +178,7 @@ fn help_and_version_are_not_errors() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(["--help"]).ends_with(0).stdout;
     for command in
-        ["disguise", "analyse", "render", "verify", "double", "models", "archive", "bench", "doctor", "shred"]
+        ["disguise", "analyse", "render", "verify", "double", "models", "archive", "bench", "doctor", "shred", "vault"]
     {
         assert!(help.contains(command), "{command} is not in the help");
     }

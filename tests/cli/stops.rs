@@ -55,7 +55,7 @@ fn an_interrupt_cleans_up() {
 }
 
 /// Whether a thread of this name runs.
-fn has_thread(pid: u32, name: &str) -> bool {
+pub fn has_thread(pid: u32, name: &str) -> bool {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks.filter_map(|t| std::fs::read_to_string(t.path().join("comm")).ok()).any(|c| c.trim() == name)
 }

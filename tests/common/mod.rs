@@ -13,6 +13,12 @@ use std::time::{Duration, Instant};
 /// Longest that one run of the program may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// The same, or twelve hours for the long tests, which run beside other work.
+fn patience() -> Duration {
+    let soak = std::env::var_os("UNDERSTUDY_SOAK").is_some_and(|v| v == "1");
+    if soak { Duration::from_secs(12 * 3600) } else { PATIENCE }
+}
+
 /// What a finished run left behind.
 #[derive(Debug)]
 pub struct Outcome {
@@ -104,7 +110,7 @@ impl Sandbox {
 
     /// The program without any networks; the runtime library is named where it is known.
     pub fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        let mut command = Command::new(program());
         self.tame(&mut command);
         command
     }
@@ -112,7 +118,14 @@ impl Sandbox {
     /// Sets folder and environment of a command that runs the program.
     pub fn tame(&self, command: &mut Command) {
         command.current_dir(self.dir.path()).env("HOME", self.path(".home"));
-        for name in ["XDG_DATA_HOME", "UNDERSTUDY_MODELS", "UNDERSTUDY_LOG", "RAYON_NUM_THREADS", "RUST_BACKTRACE"] {
+        for name in [
+            "XDG_DATA_HOME",
+            "UNDERSTUDY_MODELS",
+            "UNDERSTUDY_LOG",
+            "RAYON_NUM_THREADS",
+            "RUST_BACKTRACE",
+            "UNDERSTUDY_PASSPHRASE",
+        ] {
             command.env_remove(name);
         }
         if let Some(library) = runtime() {
@@ -137,6 +150,12 @@ impl Sandbox {
     pub fn run_with<S: AsRef<OsStr>>(&self, kit: &Kit, args: impl IntoIterator<Item = S>) -> Outcome {
         finish(self.with(kit).args(args))
     }
+}
+
+/// The program: as built with the tests, or the one that `UNDERSTUDY_PROGRAM` names, so that a long run is not disturbed
+/// by the next build.
+pub fn program() -> PathBuf {
+    std::env::var_os("UNDERSTUDY_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_understudy").into(), PathBuf::from)
 }
 
 /// Runs a command to its end, or kills it and fails after fifteen minutes.
@@ -165,7 +184,7 @@ pub fn collect(mut child: Child) -> Outcome {
             if let Some(status) = child.try_wait().expect("wait") {
                 break status;
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > patience() {
                 child.kill().expect("kill");
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -177,7 +196,7 @@ pub fn collect(mut child: Child) -> Outcome {
 /// Waits until `seen` holds; false if the program ended (or too much time passed) before that.
 pub fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < patience() {
         if seen() {
             return true;
         }

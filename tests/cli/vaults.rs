@@ -1,0 +1,111 @@
+//! Vaults: made, opened by their passphrase only, destroyed; voices that stay and noise that does not.
+
+use crate::common::{Kit, Sandbox, ffmpeg, finish, kit, pattern};
+use crate::refusals::left_over;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+pub const PASSPHRASE: &str = "three small words";
+pub const DISGUISE: [&str; 8] = ["disguise", "in.mp4", "-o", "out.mp4", "--preset", "web", "--vault", "v"];
+
+/// The program with networks and the right passphrase.
+pub fn knowing(sandbox: &Sandbox, kit: &Kit) -> Command {
+    let mut command = sandbox.with(kit);
+    command.env("UNDERSTUDY_PASSPHRASE", PASSPHRASE);
+    command
+}
+
+/// Makes the vault `v`.
+pub fn make(sandbox: &Sandbox) {
+    finish(sandbox.bare().args(["vault", "new", "v"]).env("UNDERSTUDY_PASSPHRASE", PASSPHRASE)).ends_with(0);
+}
+
+/// A hash of all decoded samples.
+pub fn sound_hash(film: &Path) -> String {
+    ffmpeg(["-i", &film.to_string_lossy(), "-map", "0:a", "-f", "md5", "-"])
+}
+
+/// What `vault check` says.
+pub fn check(sandbox: &Sandbox) -> String {
+    let mut command = sandbox.bare();
+    finish(command.args(["vault", "check", "v"]).env("UNDERSTUDY_PASSPHRASE", PASSPHRASE)).ends_with(0).stdout
+}
+
+#[test]
+fn a_vault_opens_with_its_passphrase_only() {
+    let sandbox = Sandbox::new();
+    sandbox.copy(pattern(), "in.mp4");
+    sandbox.run(["vault", "new", "v"]).refuses(2, "passphrase");
+    finish(sandbox.bare().args(["vault", "new", "v"]).env("UNDERSTUDY_PASSPHRASE", "short")).refuses(2, "guessed");
+    assert!(!sandbox.path("v").exists());
+    make(&sandbox);
+    assert_eq!(std::fs::metadata(sandbox.path("v")).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut again = sandbox.bare();
+    finish(again.args(["vault", "new", "v"]).env("UNDERSTUDY_PASSPHRASE", PASSPHRASE)).refuses(2, "already");
+    assert!(check(&sandbox).contains("0 renders"));
+
+    let file = sandbox.write("pass", format!("{PASSPHRASE}\n").as_bytes());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.run(["vault", "check", "v", "--passphrase-file", "pass"]).refuses(2, "chmod");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    sandbox.run(["vault", "check", "v", "--passphrase-file", "pass"]).ends_with(0);
+    // Never on the command line.
+    sandbox.run(["vault", "check", "v", "--passphrase", PASSPHRASE]).ends_with(2);
+
+    let bytes = std::fs::read(sandbox.path("v")).unwrap();
+    let mut altered = bytes.clone();
+    altered[bytes.len() / 2] ^= 1;
+    sandbox.write("altered", &altered);
+    sandbox.write("cut", &bytes[..bytes.len() - 1]);
+    sandbox.write("letter", b"Dear sir,");
+    let before = sandbox.files();
+    for (vault, passphrase, code, word) in [
+        ("v", "three small wordS", 2, "passphrase is wrong"),
+        ("altered", PASSPHRASE, 2, "altered"),
+        ("cut", PASSPHRASE, 3, "cut off"),
+        ("letter", PASSPHRASE, 2, "no vault"),
+        ("nowhere", PASSPHRASE, 2, "vault new"),
+    ] {
+        for job in [&["disguise", "in.mp4", "-o", "out.mp4"][..], &["analyse", "in.mp4", "-o", "plan"]] {
+            let mut command = sandbox.bare();
+            command.args([job, &["--vault", vault]].concat()).env("UNDERSTUDY_PASSPHRASE", passphrase);
+            let run = finish(&mut command).refuses(code, word);
+            assert!(!run.stderr.contains(passphrase), "{}", run.stderr);
+            assert_eq!(sandbox.files(), before);
+        }
+    }
+    sandbox.run(["disguise", "in.mp4", "-o", "out.mp4", "--vault", "v"]).refuses(2, "--passphrase-file");
+}
+
+#[test]
+fn a_sealed_vault_is_gone_and_nothing_else_is() {
+    let sandbox = Sandbox::new();
+    make(&sandbox);
+    sandbox.write("letter", b"Dear sir,");
+    sandbox.run(["vault", "seal", "letter"]).refuses(2, "no vault");
+    let run = sandbox.run(["vault", "seal", "v"]).ends_with(0);
+    assert!(run.stdout.contains("Solid-state"), "{}", run.stdout);
+    assert_eq!(sandbox.files(), ["letter"]);
+    make(&sandbox);
+    sandbox.run(["shred", "v"]).ends_with(0);
+    assert_eq!(sandbox.files(), ["letter"]);
+}
+
+#[test]
+fn two_renders_under_one_vault_share_no_noise() {
+    let Some(kit) = kit("two_renders_under_one_vault_share_no_noise") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.copy(&kit.short, "in.mp4");
+    make(&sandbox);
+    let film = sandbox.path("out.mp4");
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        finish(knowing(&sandbox, kit).args([&DISGUISE[..], &["--force"]].concat())).ends_with(0);
+        made.push(sound_hash(&film)); // its pictures have no grain that could differ
+        assert!(check(&sandbox).contains("0 renders"), "the seeds of a published film stay");
+        assert!(!sandbox.path(".out.mp4.checkpoint").exists());
+        assert!(!left_over(&sandbox), "{:?}", sandbox.files());
+    }
+    assert_ne!(made[0], made[1], "two renders have the same samples");
+}
