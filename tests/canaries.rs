@@ -159,9 +159,7 @@ impl Lab {
     /// late.
     fn leak(&self, original: &str, film: &str, at: usize, length: usize, lag: usize) -> String {
         let (raw, mut sound) = (self.sound(original), self.sound(film));
-        for i in at..at + length {
-            sound[i + lag] = raw[i];
-        }
+        sound[at + lag..at + lag + length].copy_from_slice(&raw[at..at + length]);
         let name = self.at("leak.raw");
         std::fs::write(&name, sound.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
         name

@@ -60,7 +60,6 @@ pub enum Command {
     Vault(Vault),
 }
 
-
 /// `subtitles`
 #[derive(Debug, Args)]
 pub struct Subtitles {
