@@ -147,10 +147,11 @@ fn one_frame_with_the_box_in_the_wrong_place() {
 const RATE: usize = 48_000;
 
 impl Lab {
-    /// The sound of a film, one channel.
+    /// The sound of a film, one channel, with silence where its times leave holes.
     fn sound(&self, film: &str) -> Vec<i16> {
         let raw = self.at("sound.raw");
-        ffmpeg(["-i", &self.at(film), "-map", "0:a", "-ar", "48000", "-ac", "1", "-f", "s16le", &raw]);
+        let times = "aresample=async=1:min_hard_comp=0.001:first_pts=0";
+        ffmpeg(["-i", &self.at(film), "-map", "0:a", "-af", times, "-ar", "48000", "-ac", "1", "-f", "s16le", &raw]);
         let bytes = std::fs::read(&raw).unwrap();
         bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
     }

@@ -21,7 +21,7 @@ const GATE_TAPS: usize = 39;
 const POSTERIOR_TAPS: usize = 9;
 /// 30 ms: articulation finer than that is lost on purpose.
 const CEPSTRUM_TAPS: usize = 7;
-/// Time jitter: ±35 ms at most, in frames.
+/// Time jitter: ±35 ms at most, in frames. It has no mean over seconds, so that lips and voice stay together.
 const JITTER_TAU_SECS: f64 = 0.5;
 const JITTER_SD_FRAMES: f64 = 16.0 / 5.0;
 const JITTER_REACH: usize = 8;
@@ -104,7 +104,7 @@ impl Disguise {
             contour: gaussian(CONTOUR_REACH, CONTOUR_SD),
             kernels: [VOICING_TAPS, GATE_TAPS, POSTERIOR_TAPS, CEPSTRUM_TAPS].map(hann),
             wander_f0: Wander::new(0.8, 0.02, &mut noise),
-            wander_time: Wander::new(JITTER_TAU_SECS, JITTER_SD_FRAMES, &mut noise),
+            wander_time: Wander::centred(JITTER_TAU_SECS, JITTER_SD_FRAMES, &mut noise),
             noise,
             shown: f64::NEG_INFINITY,
             failed: 0,

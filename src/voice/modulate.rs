@@ -13,6 +13,8 @@ pub struct Wander {
     sd: f64,
     once: f64,
     twice: f64,
+    /// A third filter's state, whose output is taken off: nothing slow is left.
+    slow: Option<f64>,
 }
 
 impl Wander {
@@ -21,24 +23,63 @@ impl Wander {
         let decay = (-(HOP as f64) / f64::from(RATE_HZ) / tau_secs).exp();
         // Variance of two one-pole filters in series fed with unit noise: (1−a)⁴ (1+a²) / (1−a²)³.
         let variance = (1.0 - decay).powi(4) * (1.0 + decay * decay) / (1.0 - decay * decay).powi(3);
-        let mut wander = Wander { decay, scale: 1.0 / variance.sqrt(), sd, once: 0.0, twice: 0.0 };
+        let mut wander = Wander { decay, scale: 1.0 / variance.sqrt(), sd, once: 0.0, twice: 0.0, slow: None };
         for _ in 0..2000 {
             wander.step(noise);
         }
         wander
     }
 
+    /// Wandering about 0 whose mean over a few `tau_secs` is nearly 0 too: it delays nothing.
+    pub fn centred(tau_secs: f64, sd: f64, noise: &mut Noise) -> Self {
+        let decay = (-(HOP as f64) / f64::from(RATE_HZ) / tau_secs).exp();
+        let mut wander = Wander { decay, scale: 1.0, sd: 1.0, once: 0.0, twice: 0.0, slow: Some(0.0) };
+        // Variance: the sum of the squares of the answer to one impulse.
+        let steps = (12.0 * tau_secs * f64::from(RATE_HZ) / HOP as f64) as usize;
+        let power: f64 = (0..steps).map(|i| wander.filtered(if i == 0 { 1.0 } else { 0.0 }).powi(2)).sum();
+        let mut wander =
+            Wander { scale: 1.0 / power.sqrt().max(1e-12), sd, once: 0.0, twice: 0.0, slow: Some(0.0), ..wander };
+        for _ in 0..2000 {
+            wander.step(noise);
+        }
+        wander
+    }
+
+    fn filtered(&mut self, v: f64) -> f64 {
+        let pass = |state: f64, v: f64| self.decay * state + (1.0 - self.decay) * v;
+        let once = pass(self.once, v);
+        let twice = pass(self.twice, once);
+        let slow = self.slow.map(|s| pass(s, twice));
+        (self.once, self.twice, self.slow) = (once, twice, slow);
+        twice - slow.unwrap_or(0.0)
+    }
+
     /// The next value, within ±2.2 standard deviations.
     pub fn step(&mut self, noise: &mut Noise) -> f64 {
-        self.once = self.decay * self.once + (1.0 - self.decay) * noise.normal();
-        self.twice = self.decay * self.twice + (1.0 - self.decay) * self.once;
-        (self.twice * self.scale).clamp(-CLIP, CLIP) * self.sd
+        let v = self.filtered(noise.normal());
+        (v * self.scale).clamp(-CLIP, CLIP) * self.sd
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_centred_spreads_as_asked_and_has_no_mean_over_seconds() {
+        let mut noise = Noise::from_os().unwrap();
+        let seconds = 3 * RATE_HZ as usize / HOP;
+        let (mut squares, mut means) = (0.0, 0.0);
+        for _ in 0..100 {
+            let mut w = Wander::centred(0.5, 3.0, &mut noise);
+            let all: Vec<f64> = (0..seconds).map(|_| w.step(&mut noise)).collect();
+            squares += all.iter().map(|v| v * v).sum::<f64>() / seconds as f64;
+            means += (all.iter().sum::<f64>() / seconds as f64).powi(2);
+        }
+        let (sd, mean) = ((squares / 100.0_f64).sqrt(), (means / 100.0_f64).sqrt());
+        assert!((2.4..3.4).contains(&sd), "{sd}");
+        assert!(mean < 1.2, "{mean}");
+    }
 
     #[test]
     fn spread_is_as_asked_and_bounded() {
