@@ -410,8 +410,11 @@ fn recast(
             if weak || last || shows_through || person.untouched > 0 {
                 covered.insert(*track);
             } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
-                for c in choices.iter_mut().filter(|c| double.split('+').any(|d| d == c.name)) {
-                    c.refused_for.push(owner);
+                for c in choices.iter_mut() {
+                    c.any_looks_for.push(owner);
+                    if double.split('+').any(|d| d == c.name) {
+                        c.refused_for.push(owner);
+                    }
                 }
             }
         }
@@ -543,6 +546,7 @@ fn choices(
                 bearded: ["beard", "moustache"].iter().any(|w| card.description.contains(w)),
                 embedding,
                 refused_for: vec![],
+                any_looks_for: vec![],
                 shape_gap: neutrals.iter().map(gap).collect(),
                 likeness,
             })

@@ -69,6 +69,8 @@ pub struct DoubleChoice {
     pub embedding: Vec<f32>,
     /// People (by number) for whom it must not be chosen again.
     pub refused_for: Vec<u32>,
+    /// People (by number) for whom it may look like the other sex: every double that fits was too like them.
+    pub any_looks_for: Vec<u32>,
     /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
     pub shape_gap: BTreeMap<u32, f32>,
     /// Cosine of each person (by number) with this double drawn on them, where that was tried.
@@ -296,7 +298,8 @@ impl<'a> Chooser<'a> {
             Some(w) if double.bearded => ((w + 0.5) * BEARD).clamp(0.0, BEARD),
             _ => 0.0,
         };
-        skin + alike + shape + sex + beard
+        let looks = if double.any_looks_for.contains(&person.id) { 0.0 } else { sex + beard };
+        skin + alike + shape + looks
     }
 
     /// Whether a face looks like a woman's (1) or a man's (−1), by its embedding, and where that is not sure by its
@@ -429,6 +432,22 @@ mod tests {
         d[1].embedding = vec![0.0, 1.0];
         let casting = Casting::resolve(&plan, &Cast::default(), &d, &[]).unwrap();
         assert_eq!(casting.doubles(), vec!["d01"]);
+    }
+
+    #[test]
+    fn looks_count_until_every_double_that_fits_was_too_alike() {
+        let mut plan = plan(&[&[1]]);
+        plan.people[0].embedding = vec![1.0, 0.0];
+        let mut d = doubles(2);
+        // By shape the person looks like a woman.
+        (d[0].sex, d[1].sex) = (Some("woman".into()), Some("man".into()));
+        d[0].shape_gap.insert(0, 0.01);
+        d[1].shape_gap.insert(0, 0.02);
+        (d[0].likeness, d[1].likeness) = ([(0, 0.20)].into(), [(0, 0.05)].into());
+        let pick = |d: &[DoubleChoice]| Casting::resolve(&plan, &Cast::default(), d, &[]).unwrap().doubles();
+        assert_eq!(pick(&d), ["d00"]);
+        d.iter_mut().for_each(|d| d.any_looks_for.push(0));
+        assert_eq!(pick(&d), ["d01"]);
     }
 
     #[test]
