@@ -12,6 +12,7 @@ mod common;
 use common::{Kit, Outcome, Sandbox, ffmpeg, kit};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Frames of the short film, 25 a second.
 const FRAMES: u64 = 100;
@@ -147,9 +148,15 @@ fn one_frame_with_the_box_in_the_wrong_place() {
 const RATE: usize = 48_000;
 
 impl Lab {
+    /// A name for sound that no other test of this folder uses.
+    fn fresh(&self, what: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        self.at(&format!("{what}-{}.raw", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
     /// The sound of a film, one channel.
     fn sound(&self, film: &str) -> Vec<i16> {
-        let raw = self.at("sound.raw");
+        let raw = self.fresh("sound");
         ffmpeg(["-i", &self.at(film), "-map", "0:a", "-ar", "48000", "-ac", "1", "-f", "s16le", &raw]);
         let bytes = std::fs::read(&raw).unwrap();
         bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
@@ -160,7 +167,7 @@ impl Lab {
     fn leak(&self, original: &str, film: &str, at: usize, length: usize, lag: usize) -> String {
         let (raw, mut sound) = (self.sound(original), self.sound(film));
         sound[at + lag..at + lag + length].copy_from_slice(&raw[at..at + length]);
-        let name = self.at("leak.raw");
+        let name = self.fresh("leak");
         std::fs::write(&name, sound.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
         name
     }
@@ -200,7 +207,7 @@ fn one_frame_and_one_sound_in_a_long_film() {
         let mut sound = lab.sound(film);
         sound.resize(FRAMES as usize / 25 * RATE, 0);
         let round: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let raw = lab.at("long.raw");
+        let raw = lab.fresh("long");
         std::fs::write(&raw, round.repeat(times as usize)).unwrap();
         let inputs = [&["-stream_loop", &again, "-i", film][..], &RAW, &["-i", &raw]].concat();
         lab.make(&inputs, &SOUND, long);
