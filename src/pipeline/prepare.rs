@@ -147,6 +147,7 @@ impl<'a> Prepare<'a> {
         let window = self.windows.get(&track.id).ok_or_else(damaged)?;
         let at = (index - window.from) as usize;
         let mut sample = window.samples.get(at).ok_or_else(damaged)?.clone();
+        let frontal = sample.is_frontal();
         sample.points = None; // the motion has all that is needed
         let motion = window.motion.get(at).cloned().flatten();
         Ok(FaceWork {
@@ -154,6 +155,7 @@ impl<'a> Prepare<'a> {
             sample,
             typical_width: track.width_px,
             confirmed: track.confirmed,
+            frontal,
             motion,
             light: None,
         })

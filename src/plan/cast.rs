@@ -22,8 +22,10 @@ pub enum FaceChoice {
     Swap {
         /// Name of the double.
         double: Option<String>,
-        /// Visible soft edge, 0 (none) to 1.
+        /// Visible soft edge, 0 (none) to 1. `None` takes that of the policy.
         halo: Option<f32>,
+        /// How much of the head changes. `None` takes that of the policy.
+        extent: Option<Extent>,
     },
     /// Irreversible low-resolution average, then blur.
     Blur,
@@ -33,6 +35,17 @@ pub enum FaceChoice {
     Solid,
     /// A dark shape over head and shoulders.
     Silhouette,
+}
+
+/// How much of the head a swap changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// Brows to chin. Hair, ears and the outline of the head stay, but for the double's jaw.
+    #[default]
+    Face,
+    /// Hair, ears and outline are averaged away around the double.
+    Head,
 }
 
 /// What to do with a voice.
@@ -157,6 +170,10 @@ struct Policy {
     unlisted: Option<Spanned<String>>,
     #[serde(default)]
     double: Option<Spanned<String>>,
+    #[serde(default)]
+    extent: Extent,
+    #[serde(default)]
+    halo: Option<Spanned<f32>>,
 }
 
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -177,6 +194,10 @@ struct CastText {
 pub struct Cast {
     /// What happens to unlisted faces. Never `Keep`.
     pub unlisted: Option<FaceChoice>,
+    /// How much of a head changes where a person's entry does not say.
+    pub extent: Extent,
+    /// Soft edge of a swapped face where a person's entry does not say; `None` takes [`DEFAULT_HALO`](super::DEFAULT_HALO).
+    pub halo: Option<f32>,
     /// Listed people, in the file's order.
     pub people: Vec<PersonCast>,
     /// Regions.
@@ -221,6 +242,8 @@ impl Cast {
         })?;
         let mut cast = Cast {
             unlisted: None,
+            extent: Extent::default(),
+            halo: None,
             people: parsed.person,
             regions: parsed.region,
             words: parsed.words,
@@ -230,6 +253,11 @@ impl Cast {
         };
         if let Some(policy) = parsed.policy {
             cast.unlisted = cast.policy(&policy)?;
+            cast.extent = policy.extent;
+            if let Some(halo) = policy.halo {
+                cast.check_halo(*halo.get_ref(), halo.span().start)?;
+                cast.halo = Some(*halo.get_ref());
+            }
         }
         cast.check()?;
         Ok(cast)
@@ -243,10 +271,10 @@ impl Cast {
     fn policy(&self, policy: &Policy) -> Result<Option<FaceChoice>> {
         let double = policy.double.as_ref().map(|d| d.get_ref().clone()).filter(|d| d != "auto");
         let Some(word) = &policy.unlisted else {
-            return Ok(double.map(|d| FaceChoice::Swap { double: Some(d), halo: None }));
+            return Ok(double.map(|d| FaceChoice::Swap { double: Some(d), halo: None, extent: None }));
         };
         let choice = match word.get_ref().as_str() {
-            "disguise" | "swap" => FaceChoice::Swap { double, halo: None },
+            "disguise" | "swap" => FaceChoice::Swap { double, halo: None, extent: None },
             "blur" => FaceChoice::Blur,
             "mosaic" => FaceChoice::Mosaic,
             "solid" => FaceChoice::Solid,
@@ -277,6 +305,10 @@ impl Cast {
         Ok(())
     }
 
+    fn check_halo(&self, halo: f32, at: usize) -> Result<()> {
+        if (0.0..=1.0).contains(&halo) { Ok(()) } else { Err(self.error_at(at, "`halo` must be in 0..=1")) }
+    }
+
     fn check(&self) -> Result<()> {
         self.check_size()?;
         let mut seen = std::collections::BTreeSet::new();
@@ -299,9 +331,8 @@ impl Cast {
             }
             if let Some(face) = &p.face
                 && let FaceChoice::Swap { halo: Some(h), .. } = face.get_ref()
-                && !(0.0..=1.0).contains(h)
             {
-                return Err(self.error_at(face.span().start, "`halo` must be in 0..=1"));
+                self.check_halo(*h, face.span().start)?;
             }
         }
         for r in &self.regions {
@@ -398,7 +429,7 @@ const FACE_WORDS: &str = "swap, keep, blur, mosaic, solid or silhouette";
 fn face_word<E: de::Error>(word: &str) -> Result<FaceChoice, E> {
     Ok(match word {
         "keep" => FaceChoice::Keep,
-        "swap" => FaceChoice::Swap { double: None, halo: None },
+        "swap" => FaceChoice::Swap { double: None, halo: None, extent: None },
         "blur" => FaceChoice::Blur,
         "mosaic" => FaceChoice::Mosaic,
         "solid" => FaceChoice::Solid,
@@ -416,6 +447,8 @@ struct FaceTable {
     double: Option<String>,
     #[serde(default)]
     halo: Option<f32>,
+    #[serde(default)]
+    extent: Option<Extent>,
 }
 
 impl<'de> Deserialize<'de> for FaceChoice {
@@ -431,12 +464,13 @@ impl<'de> Deserialize<'de> for FaceChoice {
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FaceChoice, A::Error> {
                 let t = FaceTable::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let swap = t.double.is_some() || t.halo.is_some();
+                let swap = t.double.is_some() || t.halo.is_some() || t.extent.is_some();
                 match t.style.as_deref() {
                     None | Some("swap") => {
-                        Ok(FaceChoice::Swap { double: t.double.filter(|d| d != "auto"), halo: t.halo })
+                        let double = t.double.filter(|d| d != "auto");
+                        Ok(FaceChoice::Swap { double, halo: t.halo, extent: t.extent })
                     }
-                    Some(_) if swap => Err(de::Error::custom("`double` and `halo` belong to style \"swap\"")),
+                    Some(_) if swap => Err(de::Error::custom("`double`, `halo` and `extent` belong to style \"swap\"")),
                     Some(word) => face_word(word),
                 }
             }
@@ -483,7 +517,7 @@ double = "auto"
 [[person]]
 alias = "Witness 1"
 tracks = [3, 7]
-face = { double = "d07", halo = 0.35 }
+face = { double = "d07", halo = 0.35, extent = "head" }
 voice = { style = "pseudo", channel = 1 }
 reveal = { at = "01:12:03.100", over = "1.5s", consent = "signed 2019-10-01" }
 
@@ -506,7 +540,11 @@ to = "00:14:20"
         assert_eq!(cast.people.len(), 2);
         assert_eq!(cast.regions.len(), 1);
         let face = cast.people[0].face.as_ref().unwrap().get_ref();
-        assert_eq!(face, &FaceChoice::Swap { double: Some("d07".into()), halo: Some(0.35) });
+        assert_eq!(
+            face,
+            &FaceChoice::Swap { double: Some("d07".into()), halo: Some(0.35), extent: Some(Extent::Head) }
+        );
+        assert_eq!((cast.extent, cast.halo), (Extent::Face, None));
         assert_eq!(cast.people[1].voice.as_ref().unwrap().style, "keep");
     }
 
@@ -555,6 +593,8 @@ to = "00:14:20"
                 "consent",
             ),
             ("[[person]]\nalias = \"a\"\ntracks = [1]\nface = { double = \"x\", hal = 1 }\n", "line 4", "hal"),
+            ("[policy]\nhalo = 1.5\n", "line 2", "halo"),
+            ("[policy]\nextent = \"body\"\n", "line 2", "body"),
             ("[[region]]\neffect = \"melt\"\n", "line 2", "melt"),
             ("[[person]\n", "line 1", ""),
         ];

@@ -1,7 +1,7 @@
 //! The cast resolved against a plan: exactly one treatment for every track.
 
 use super::looks::womanly;
-use super::{Cast, FaceChoice, Plan, parse_timecode};
+use super::{Cast, Extent, FaceChoice, Plan, parse_timecode};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,8 @@ pub enum FaceTreatment {
         double: String,
         /// Visible soft edge, 0..=1.
         halo: f32,
+        /// How much of the head changes.
+        extent: Extent,
     },
     /// Covered.
     Redact(RedactStyle),
@@ -45,8 +47,8 @@ pub struct TrackTreatment {
     pub alias: String,
 }
 
-/// Visible edge of a swapped face unless the cast says otherwise.
-pub const DEFAULT_HALO: f32 = 0.0;
+/// Visible edge of a swapped face unless the cast says otherwise: who looks for it sees it.
+pub const DEFAULT_HALO: f32 = 0.25;
 
 /// One treatment for every track of a plan.
 #[derive(Debug, Clone)]
@@ -324,17 +326,21 @@ impl<'a> Chooser<'a> {
             Some(p) => p.face.as_ref().map(|f| f.get_ref().clone()),
             None => self.cast.unlisted.clone(),
         };
-        let choice = choice.unwrap_or(FaceChoice::Swap { double: None, halo: None });
+        let choice = choice.unwrap_or(FaceChoice::Swap { double: None, halo: None, extent: None });
         let face = match choice {
             FaceChoice::Keep => FaceTreatment::Keep,
             FaceChoice::Blur => FaceTreatment::Redact(RedactStyle::Blur),
             FaceChoice::Mosaic => FaceTreatment::Redact(RedactStyle::Mosaic),
             FaceChoice::Solid => FaceTreatment::Redact(RedactStyle::Solid),
             FaceChoice::Silhouette => FaceTreatment::Redact(RedactStyle::Silhouette),
-            FaceChoice::Swap { double, halo } => {
+            FaceChoice::Swap { double, halo, extent } => {
                 let key = entry.map_or((false, track.person as usize), |i| (true, i));
                 match double.or_else(|| self.by_person.get(&key).cloned()) {
-                    Some(double) => FaceTreatment::Swap { double, halo: halo.unwrap_or(DEFAULT_HALO) },
+                    Some(double) => FaceTreatment::Swap {
+                        double,
+                        halo: halo.or(self.cast.halo).unwrap_or(DEFAULT_HALO),
+                        extent: extent.unwrap_or(self.cast.extent),
+                    },
                     None => FaceTreatment::Redact(RedactStyle::Solid), // more people than invented faces
                 }
             }

@@ -10,9 +10,9 @@ mod landmark_block;
 mod looks;
 mod timecode;
 
-pub use cast::{Cast, Effect, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
+pub use cast::{Cast, Effect, Extent, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
 pub(crate) use casting::lightness;
-pub use casting::{Casting, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
+pub use casting::{Casting, DEFAULT_HALO, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
 pub(crate) use file::parse_for_fuzzing;
 pub use file::{PlanLimits, read_plan, write_plan};
 pub use landmark_block::{SampleBlock, SampleData};
@@ -216,6 +216,19 @@ impl PlanSample {
         let mesh = Rect::<InFrame>::new(x0, fold(1, f32::min)?, x1, fold(1, f32::max)?);
         let aside = (mesh.centre().x - self.rect.centre().x).abs() / self.rect.width().max(1e-3);
         (mesh.iou(&self.rect) >= LEAST_OVERLAP && aside <= MOST_ASIDE).then_some(points)
+    }
+
+    /// Whether a trusted mesh looks at the camera: the tip of the nose lies between the eyes, as far as some 35° of yaw.
+    #[must_use]
+    pub fn is_frontal(&self) -> bool {
+        const NOSE: usize = 1;
+        const EYES: [usize; 2] = [33, 263];
+        const MOST_OFF: f32 = 0.4;
+        let Some(points) = self.trusted_points() else { return false };
+        let [Some(nose), Some(a), Some(b)] = [NOSE, EYES[0], EYES[1]].map(|i| points.get(i)) else { return false };
+        let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
+        let along = (nose[0] - (a[0] + b[0]) / 2.0) * dx + (nose[1] - (a[1] + b[1]) / 2.0) * dy;
+        (along / (dx * dx + dy * dy)).abs() <= MOST_OFF
     }
 }
 

@@ -46,6 +46,27 @@ impl Shape {
         }
     }
 
+    /// The whole head of a face that is turned away, or of which only a box is known: ear, jaw and the back of the head
+    /// lie on a side that nobody can tell.
+    #[must_use]
+    pub fn turned_head(face: &Rect<InFrame>, doubt: f32) -> Self {
+        let shape = Self::head(face, doubt);
+        Shape { rx: 1.35 * shape.rx, ry: 1.1 * shape.ry, ..shape }
+    }
+
+    /// A head with all its hair, for what is averaged and not painted over: the edge may be generous.
+    #[must_use]
+    pub fn whole_head(face: &Rect<InFrame>) -> Self {
+        let shape = Self::head(face, 0.0);
+        let up = 0.14 * face.height();
+        Shape {
+            centre: Point::new(shape.centre.x, shape.centre.y - up),
+            rx: 1.2 * shape.rx,
+            ry: 1.22 * shape.ry,
+            ..shape
+        }
+    }
+
     /// The face alone: brows to chin, without hair and ears.
     #[must_use]
     pub fn face(face: &Rect<InFrame>) -> Self {
@@ -138,6 +159,9 @@ mod tests {
         }
         assert_eq!(head.alpha(Point::new(300.0, 140.0)), 0.0);
         assert!(Shape::head(&face, 1.0).bounds().area() > 1.8 * head.bounds().area());
+        // A profile: the ear is a face width from the middle of what a detector takes for the face.
+        assert!(Shape::turned_head(&face, 0.0).alpha(Point::new(72.0, 150.0)) > 0.99);
+        assert!(head.alpha(Point::new(72.0, 150.0)) < 0.5);
     }
 
     #[test]

@@ -21,6 +21,11 @@ const FILL_SIGMA: f32 = 6.0;
 const FILL_WEIGHT: f32 = 0.02;
 /// Log-luminance deviation from the first estimate at which a sample counts half: hair, glasses, highlights.
 const OUTLIER: f32 = 0.5;
+/// Deviation of a colour ratio (logarithm, linear light) from that of most skin at which a sample counts half: a sleeve, a
+/// screen, somebody else's hair in front of the face. Shade and warm light stay within it.
+const OTHER_COLOUR: f32 = 0.9;
+/// Linear luminance below which colour ratios are noise.
+const COLOURLESS: f32 = 0.005;
 /// Largest and smallest gain of the subject's light over the double's.
 const GAIN: (f32, f32) = (0.05, 8.0);
 /// Linear light below this is treated as this.
@@ -287,6 +292,7 @@ pub(crate) fn luma_of(p: &RgbPatch) -> Vec<f32> {
 
 /// Weighted light over the atlas from samples on a [`LIGHT_SAMPLES`]² grid; outliers lose their weight on the way.
 fn low_frequency(colours: &[[f32; 3]], weights: &mut [f32]) -> LightGrid {
+    drop_other_colours(colours, weights);
     let first = smooth(colours, weights);
     for (i, (c, w)) in colours.iter().zip(weights.iter_mut()).enumerate() {
         if *w > 0.0 {
@@ -296,6 +302,19 @@ fn low_frequency(colours: &[[f32; 3]], weights: &mut [f32]) -> LightGrid {
         }
     }
     smooth(colours, weights)
+}
+
+/// Takes weight from samples of another colour than most skin.
+fn drop_other_colours(colours: &[[f32; 3]], weights: &mut [f32]) {
+    let ratios = |c: &[f32; 3]| [0, 2].map(|k| (c[k].max(DARKEST) / c[1].max(DARKEST)).ln());
+    let coloured = |c: &[f32; 3]| luminance(*c) > COLOURLESS;
+    let skin = || colours.iter().zip(weights.iter()).filter(|(c, w)| **w > 0.2 && coloured(c)).map(|(c, _)| ratios(c));
+    let usual = [0, 1].map(|k| median(&mut skin().map(|r| r[k]).collect::<Vec<_>>()));
+    for (c, w) in colours.iter().zip(weights).filter(|(c, w)| **w > 0.0 && coloured(c)) {
+        let [red, blue] = ratios(c);
+        let off = (red - usual[0]).hypot(blue - usual[1]) / OTHER_COLOUR;
+        *w /= 1.0 + off.powi(4);
+    }
 }
 
 fn cell_of(sample: usize) -> usize {
@@ -464,6 +483,18 @@ mod tests {
             }
         }
         assert!(probe.grain() < 0.01 && probe.contrast() < 0.02);
+    }
+
+    #[test]
+    fn a_sleeve_in_front_of_the_face_does_not_colour_the_light() {
+        let mesh = Mesh::embedded().unwrap();
+        let (skin, sleeve) = ([0.72, 0.52, 0.42], [0.25, 0.32, 0.62]);
+        let f = frame(|x, y| if x > 168 && y < 110 { sleeve } else { skin });
+        let grid = probe_light(&mesh, &f, &face(&mesh)).unwrap().low().display(None);
+        for uv in [[0.3, 0.3], [0.5, 0.6], [0.65, 0.35], [0.8, 0.4]] {
+            let [r, g, b] = grid.sample(uv);
+            assert!(r > g && g > b && (r - skin[0]).abs() < 0.08 && (b - skin[2]).abs() < 0.08, "{uv:?} {r} {g} {b}");
+        }
     }
 
     #[test]

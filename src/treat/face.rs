@@ -78,6 +78,8 @@ pub struct FaceWork {
     pub typical_width: f32,
     /// Whether the evidence that this is a face is strong.
     pub confirmed: bool,
+    /// Whether it looks at the camera, as far as is known; see [`PlanSample::is_frontal`].
+    pub frontal: bool,
     /// Geometry of the double in this frame, if a mesh was trusted.
     pub motion: Option<FaceMotion>,
     /// Low-frequency light, if measured.

@@ -3,7 +3,7 @@
 use super::{ClearedFrame, CoverReason, FaceWork, Faults, Outcome, RegionPlan};
 use crate::geom::{InFrame, PixelRect, Rect};
 use crate::image::{Frame, Matte, RawFrame};
-use crate::plan::{Casting, FaceTreatment, Origin, RedactStyle, TrackTreatment};
+use crate::plan::{Casting, Extent, FaceTreatment, Origin, RedactStyle, TrackTreatment};
 use crate::redact::{self, Cover, Shape, Touched};
 use crate::swap::{self, Double, Mesh};
 use crate::units::TimeBase;
@@ -20,6 +20,8 @@ const MOST_YAW: f32 = 0.73;
 const MOST_PITCH: f32 = 0.70;
 /// Cells of doubtful faces are this much larger than those of a blur that was asked for.
 const DOUBT_CELLS: f32 = 1.5;
+/// Cells of hair and ears around a double are smaller than those of a face that must be unknown.
+const HAIR_CELLS: f32 = 0.75;
 /// Share of the mesh that must lie inside the picture.
 const LEAST_INSIDE: f32 = 0.55;
 /// From this width on, what may be no face is covered as a face, not as a head.
@@ -162,17 +164,19 @@ impl Treater<'_> {
             FaceTreatment::Redact(RedactStyle::Mosaic) => (Cover::Mosaic, Outcome::Redacted),
             FaceTreatment::Redact(RedactStyle::Solid) => (Cover::Solid, Outcome::Redacted),
             FaceTreatment::Redact(RedactStyle::Silhouette) => (Cover::Silhouette, Outcome::Redacted),
-            FaceTreatment::Swap { double, halo } => match self.try_swap(frame, work, double, *halo, others, index) {
-                Ok(touched) => return Ok((Outcome::Swapped, vec![touched])),
-                Err(reason @ CoverReason::Doubtful) => {
-                    // Only the place of the face, and few cells: safe if it is a face, bearable if it is a curtain.
-                    let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
-                    let shape = Shape::face(&rect);
-                    let touched = redact::cover(frame, &shape, Cover::Blur, DOUBT_CELLS * rect.width());
-                    return Ok((Outcome::Covered(reason), touched.into_iter().collect()));
+            FaceTreatment::Swap { double, halo, extent } => {
+                match self.try_swap(frame, work, double, *halo, *extent, others, index) {
+                    Ok(touched) => return Ok((Outcome::Swapped, touched)),
+                    Err(reason @ CoverReason::Doubtful) => {
+                        // Only the place of the face, and few cells: safe if it is a face, bearable if it is a curtain.
+                        let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
+                        let shape = Shape::face(&rect);
+                        let touched = redact::cover(frame, &shape, Cover::Blur, DOUBT_CELLS * rect.width());
+                        return Ok((Outcome::Covered(reason), touched.into_iter().collect()));
+                    }
+                    Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
                 }
-                Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
-            },
+            }
         };
         let touched = self.cover_face(frame, work, how)?;
         Ok((outcome, touched.into_iter().collect()))
@@ -193,19 +197,27 @@ impl Treater<'_> {
             let shape = Shape::face(&rect.grown(0.15, 0.2, 0.15, 0.15));
             return Ok(redact::cover(frame, &shape, how, rect.width()));
         }
-        let shape = if how == Cover::Silhouette { Shape::bust(&rect) } else { Shape::head(&rect, doubt) };
+        // Tiny faces have no mesh whichever way they look; their heads are covered whole as it is.
+        let aside = work.typical_width >= SMALLEST_SWAP_PX && !work.frontal;
+        let shape = match how {
+            Cover::Silhouette => Shape::bust(&rect),
+            _ if aside => Shape::turned_head(&rect, doubt),
+            _ => Shape::head(&rect, doubt),
+        };
         Ok(redact::cover(frame, &shape, how, rect.width()))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
     fn try_swap(
         &self,
         frame: &mut Frame,
         work: &FaceWork,
         double: &str,
         halo: f32,
+        extent: Extent,
         others: &[Rect<InFrame>],
         index: u64,
-    ) -> std::result::Result<Touched, CoverReason> {
+    ) -> std::result::Result<Vec<Touched>, CoverReason> {
         if !work.confirmed {
             return Err(CoverReason::Doubtful);
         }
@@ -221,7 +233,7 @@ impl Treater<'_> {
         if inside(&motion.target, frame) < LEAST_INSIDE {
             return Err(CoverReason::CutOff);
         }
-        let attempt = catch_unwind(AssertUnwindSafe(|| -> Result<Touched> {
+        let attempt = catch_unwind(AssertUnwindSafe(|| -> Result<Vec<Touched>> {
             if Faults::hits(self.faults.render_panic_from, index) {
                 panic!("provoked");
             }
@@ -231,8 +243,17 @@ impl Treater<'_> {
             let seed = self.seed ^ (index << 16) ^ u64::from(work.track);
             let size = (frame.width, frame.height);
             let face = swap::render(self.mesh, double, motion, light, size, seed)?;
+            // Hair and ears first, so that the double stands sharp among what is left of them.
+            let around = match extent {
+                Extent::Face => None,
+                Extent::Head => {
+                    // The mesh moves more smoothly than the detector's box.
+                    let rect = mesh_bounds(&motion.target).unwrap_or(work.sample.rect);
+                    redact::cover(frame, &Shape::whole_head(&rect), Cover::Blur, HAIR_CELLS * rect.width())
+                }
+            };
             let t = swap::composite(self.mesh, frame, motion, &face, halo, others)?;
-            Ok(Touched { x: t.x, y: t.y, matte: t.matte })
+            Ok(around.into_iter().chain([Touched { x: t.x, y: t.y, matte: t.matte }]).collect())
         }));
         match attempt {
             Ok(Ok(touched)) => Ok(touched),

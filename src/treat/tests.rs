@@ -1,13 +1,13 @@
 //! What a frame looks like where several orders meet.
 
-use super::{FaceWork, Faults, RegionPlan, Treater};
+use super::{FaceWork, Faults, Outcome, RegionPlan, Treater};
 use crate::geom::{InFrame, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
 use crate::plan::{
     Cast, Casting, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint,
     VideoSummary,
 };
-use crate::swap::Mesh;
+use crate::swap::{self, DoubleLibrary, LightProbe, Mesh};
 use crate::units::{FrameIndex, TimeBase, Timestamp};
 use std::collections::BTreeMap;
 
@@ -101,6 +101,7 @@ fn treat(plan: &Plan, cast: &str, n: u64) -> Frame {
             sample: t.samples(n, n + 1).unwrap()[0].1.clone(),
             typical_width: t.width_px,
             confirmed: true,
+            frontal: true,
             motion: None,
             light: None,
         })
@@ -111,6 +112,51 @@ fn treat(plan: &Plan, cast: &str, n: u64) -> Frame {
 
 fn face(x: f32, y: f32) -> Rect<InFrame> {
     Rect::new(x, y, x + 50.0, y + 60.0)
+}
+
+#[test]
+fn with_the_whole_head_no_hair_and_no_ear_keep_their_detail() {
+    let (mesh, library) = (Mesh::embedded().unwrap(), DoubleLibrary::shipped().unwrap());
+    let name = library.cards().next().unwrap().name.clone();
+    let double = library.load(&mesh, &name).unwrap();
+    let place = |p: &[f32; 3]| [p[0] * 80.0 + 160.0, p[1] * 80.0 + 115.0, p[2] * 80.0];
+    let mut points: Vec<[f32; 3]> = mesh.positions[..468].iter().map(place).collect();
+    points.extend([place(&mesh.positions[468]); 5]);
+    points.extend([place(&mesh.positions[469]); 5]);
+    let neutral = swap::estimate_neutral(&mesh, std::slice::from_ref(&points)).unwrap();
+    let motion = swap::plan_motion(&mesh, &double, &neutral, &[Some(points)], 25.0).remove(0);
+    let plan = plan(&[(1, 0, 9, Rect::new(120.0, 70.0, 200.0, 165.0))]);
+    let doubles = BTreeMap::from([(name.clone(), double)]);
+    let left = |extent: &str| {
+        let cast = Cast::parse(&format!("[policy]\ndouble = \"{name}\"\nextent = \"{extent}\"\n"), "cast").unwrap();
+        let treater = Treater {
+            mesh: &mesh,
+            doubles: &doubles,
+            casting: &Casting::resolve(&plan, &cast, &[], &[]).unwrap(),
+            regions: &[],
+            time_base: plan.video.time_base,
+            start: 0,
+            seed: 1,
+            faults: &Faults::default(),
+        };
+        let work = FaceWork {
+            track: 1,
+            sample: plan.tracks[0].samples(0, 1).unwrap()[0].1.clone(),
+            typical_width: 80.0,
+            confirmed: true,
+            frontal: true,
+            motion: motion.clone(),
+            light: Some(LightProbe::even([0.6, 0.5, 0.4])),
+        };
+        let raw = RawFrame { frame: checkerboard(), index: FrameIndex(0), pts: Timestamp(0), duration: None };
+        let done = treater.treat(raw, &[work], false).unwrap();
+        assert_eq!(done.outcomes[0].1, Outcome::Swapped);
+        let f = done.frame.frame();
+        [[150, 45, 170, 60], [104, 100, 114, 125], [206, 100, 216, 125], [2, 2, 30, 30]].map(|r| detail(f, r))
+    };
+    let (face, head) = (left("face"), left("head"));
+    assert!(face.iter().all(|d| *d > 30.0), "{face:?}");
+    assert!(head[..3].iter().all(|d| *d < 8.0) && head[3] > 170.0, "{head:?}");
 }
 
 const REVEAL: &str = "[[person]]\nalias = \"A\"\ntracks = [1]\nface = \"solid\"\n\

@@ -334,14 +334,14 @@ fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Re
         return Ok(None);
     }
     let source = attackers.recogniser.embed(pair.source, &points)?;
-    let still = still_there(pair.output, &there.rect, attackers.detector)?;
+    // A patch of one colour is nobody, though a detector may take its outline for a head, and as near to anybody as it is.
+    let flat = LumaCrop::cut(pair.output, &there.points).is_some_and(|crop| crop.is_flat());
+    let still = if flat { None } else { still_there(pair.output, &there.rect, attackers.detector)? };
     let still = still.filter(|d| alignment(&d.points).is_some());
     let output = attackers.recogniser.embed(pair.output, still.as_ref().map_or(&there.points, |d| &d.points))?;
-    let flat = || LumaCrop::cut(pair.output, &there.points).is_some_and(|crop| crop.is_flat());
     let erased = match still {
         Some(_) => None,
-        // A patch of one colour is as near to anybody as it is: that says nothing.
-        None if flat() => Some(output.clone()),
+        None if flat => Some(output.clone()),
         None => match erased(pair, &points, &there.points) {
             Some(picture) => Some(attackers.recogniser.embed(&picture, &template())?),
             None => None,
