@@ -400,6 +400,10 @@ fn look_elsewhere(
         if known || d.rect.width() < ELSEWHERE.1 || alignment(&d.points).is_none() {
             continue;
         }
+        // The outline of a cover may look like a head.
+        if LumaCrop::cut(output, &d.points).is_some_and(|crop| crop.is_flat()) {
+            continue;
+        }
         let face = attackers.recogniser.embed(output, &d.points)?;
         seen.elsewhere.push(Elsewhere { frame, width: d.rect.width(), face });
     }

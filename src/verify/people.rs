@@ -58,6 +58,8 @@ struct Person {
     kept: usize,
     attack: Option<Attack>,
     hidden: bool,
+    /// The plan is not sure that any of the tracks is a face.
+    doubtful: bool,
 }
 
 /// Makes the verdict.
@@ -69,6 +71,8 @@ pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casti
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
         p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat));
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
+        let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
+        p.doubtful = !p.tracks.is_empty() && p.tracks.iter().all(unsure);
     }
     let mut out = Outcome {
         people: vec![],
@@ -192,6 +196,7 @@ impl Person {
             kept: 0,
             attack: None,
             hidden: false,
+            doubtful: false,
         }
     }
 
@@ -329,6 +334,15 @@ impl Outcome {
             return;
         };
         let r = &attack.report;
+        // A hand, a sleeve: neither the plan nor this attack ever saw a good face there, and a smudge is like a smudge.
+        // That its picture was changed is still asked for.
+        if p.doubtful && r.gallery < identity::LEAST_GALLERY {
+            if attack.certain.is_some() || attack.too_many_hits() || attack.mean_is_recognised() {
+                let text = format!("{} may be no face; what is left resembles what was there: look at it", p.alias);
+                self.warnings.push(failure("face.recognised", r.over_threshold.max(1), r.worst_frame, text));
+            }
+            return;
+        }
         if let Some((at, n)) = attack.certain {
             let text = format!("{} is recognised in the output (cosine up to {:.2})", p.alias, r.cosine_max);
             self.fail("face.recognised", n, Some(at), text);
@@ -411,7 +425,9 @@ impl Outcome {
     fn elsewhere(&mut self, faces: &[Elsewhere], people: &[Person]) {
         let mut hits: BTreeMap<usize, Vec<(u64, f32)>> = BTreeMap::new();
         for e in faces {
-            let scored = people.iter().enumerate().filter_map(|(k, p)| Some((k, p.gallery.as_ref()?.cosine(&e.face))));
+            // Only people of whom good faces are known can be recognised: poor ones are like any smudge.
+            let known = people.iter().enumerate().filter(|(_, p)| p.is_known());
+            let scored = known.filter_map(|(k, p)| Some((k, p.gallery.as_ref()?.cosine(&e.face))));
             let Some((k, cosine)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
             if people[k].hidden && cosine >= identity::limits(e.width).certain {
                 hits.entry(k).or_default().push((e.frame, cosine));
@@ -427,5 +443,49 @@ impl Outcome {
             let sure = list.len() >= ELSEWHERE_HITS || most >= ELSEWHERE_SURE;
             if sure { self.failures.push(f) } else { self.warnings.push(f) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::subjects::tests::plan as plan_of;
+    use super::*;
+
+    /// One person of track 1 whose output resembles the source in every attacked frame.
+    fn verdict(confirmed: bool, good: bool) -> (Vec<String>, Vec<String>) {
+        let mut plan = plan_of(&[(1, 0, 10, 50.0)]);
+        plan.tracks[0].confirmed = confirmed;
+        let e = |v: [f32; 3]| Embedding::new(v.to_vec()).unwrap();
+        let sample = |frame| Sample {
+            frame,
+            width: 60.0,
+            source: e([1.0, 0.0, 0.0]),
+            good,
+            output: e([0.9, 0.3, 0.1]),
+            erased: None,
+        };
+        let mut sight = Sight::default();
+        (sight.frames, sight.samples) = (10, (0..10).map(sample).collect());
+        let seen = Seen {
+            sights: vec![sight],
+            pictures: Pictures::new(6),
+            elsewhere: vec![],
+            frames: (10, 10),
+            late: (0, None, 0.0),
+            broken: None,
+        };
+        let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
+        let out = judge(&[subject], seen, Some(&plan), None);
+        let kinds = |all: &[Failure]| all.iter().map(|f| f.kind.clone()).collect();
+        (kinds(&out.failures), kinds(&out.warnings))
+    }
+
+    #[test]
+    fn what_nobody_took_for_a_face_cannot_be_recognised_but_is_shown() {
+        let recognised = vec!["face.recognised".to_owned()];
+        assert_eq!(verdict(true, false).0, recognised);
+        assert_eq!(verdict(true, true).0, recognised);
+        assert_eq!(verdict(false, true).0, recognised, "the attack saw good faces there: the plan was wrong");
+        assert_eq!(verdict(false, false), (vec![], recognised));
     }
 }

@@ -201,7 +201,7 @@ fn settle(s: &mut Subject, orders: &Orders) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::plan::{
         Cast, Origin, PLAN_VERSION, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint, VideoSummary,
