@@ -28,6 +28,8 @@ const SURE_SCORE: f32 = 0.7;
 const REFUSED_WIDTH: f32 = 60.0;
 const REFUSED_SCORE: f32 = 0.75;
 const REFUSED_SECS: f64 = 2.0;
+/// Score from which a face that the mesh never fits is one in profile, or half hidden.
+const PROFILE_SCORE: f32 = 0.8;
 
 /// What to analyse.
 pub struct AnalyseJob<'a> {
@@ -208,7 +210,7 @@ impl Collected {
             let width_px = t.widths.get(t.widths.len() / 2).copied().unwrap_or(0.0);
             let max_score = summary.map_or(0.0, |s| s.max_score);
             let frames = t.next - t.first;
-            let meshless = t.meshes * 10 < frames && width_px >= REFUSED_WIDTH;
+            let meshless = t.meshes * 10 < frames && width_px >= REFUSED_WIDTH && max_score < PROFILE_SCORE;
             let lasting = frames as f64 >= REFUSED_SECS * video.fps;
             if meshless && lasting && max_score < REFUSED_SCORE && job.recall != Recall::Max {
                 findings.push(Finding {

@@ -36,6 +36,7 @@ mod heard;
 mod identity;
 mod likeness;
 mod people;
+pub(crate) use people::are_too_many_parts;
 mod regions;
 mod sound;
 mod streams;

@@ -1,5 +1,6 @@
 //! Dense points of one face: the attention mesh on a levelled square crop.
 
+use super::embed::five_of_mesh;
 use super::picture::Picture;
 use super::topology::{LEFT_EYE, LIDS, LIPS, RIGHT_EYE};
 use super::types::{Detection, LANDMARKS, Landmarks};
@@ -14,6 +15,9 @@ const SIZE: usize = 192;
 /// the jitter of the first).
 const GROW_DETECTION: f32 = 1.35;
 const GROW_MESH: f32 = 1.5;
+
+/// Largest mean distance of eyes, nose and mouth corners between mesh and detector, in sizes of the detector's box.
+const MOST_APART: f32 = 0.16;
 
 /// A square about a face, turned so that its eye line is level.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,7 +111,7 @@ pub fn find_landmarks(
         let alike = (0.7..1.45).contains(&(crop.side / GROW_MESH / size.max(1.0)));
         if near && alike && crop.is_sound() {
             let found = model.landmarks(frame, &crop)?;
-            if found.presence >= 0.5 {
+            if found.presence >= 0.5 && agrees(&found, detection) {
                 return Ok(Some(found));
             }
         }
@@ -120,7 +124,18 @@ pub fn find_landmarks(
     let second = FaceCrop::of_landmarks(&first);
     let usable = second.is_sound() && second.side < 4.0 * crop.side && second.side > 0.25 * crop.side;
     let found = if usable { model.landmarks(frame, &second)? } else { first };
-    Ok((found.presence >= 0.5).then_some(found))
+    Ok((found.presence >= 0.5 && agrees(&found, detection)).then_some(found))
+}
+
+/// Whether eyes, nose and mouth of a mesh lie where the detector saw them. On a face that the picture cuts off, or half
+/// hides, the mesh is squeezed into what is seen: a double drawn from it would leave the eyes above it in sight.
+fn agrees(found: &Landmarks, detection: &Detection) -> bool {
+    if !detection.has_points {
+        return true;
+    }
+    let Some(five) = five_of_mesh(&found.points) else { return false };
+    let apart: f32 = five.iter().zip(&detection.points).map(|(a, b)| a.distance(b)).sum::<f32>() / 5.0;
+    apart <= MOST_APART * detection.rect.size()
 }
 
 /// The attention mesh network with refined lips, lids and irises.
@@ -247,5 +262,39 @@ mod tests {
         let crop_from_frame = crop.frame_from_crop(SIZE).inverse().unwrap();
         let (a, b) = (crop_from_frame.apply(d.points[0]), crop_from_frame.apply(d.points[1]));
         assert!((a.y - b.y).abs() < 1e-3 && b.x > a.x);
+    }
+
+    /// A network that always gives one mesh.
+    struct Always(Vec<[f32; 3]>);
+
+    impl LandmarkModel for Always {
+        fn landmarks(&mut self, _: &Frame, _: &FaceCrop) -> Result<Landmarks> {
+            Ok(Landmarks { points: self.0.clone(), presence: 0.99 })
+        }
+    }
+
+    #[test]
+    fn a_mesh_squeezed_beside_the_eyes_is_none() {
+        use crate::image::{ColorDesc, ColorModel, PixelLayout};
+        let layout = PixelLayout { model: ColorModel::Gray, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+        let frame = Frame::black(64, 64, layout, ColorDesc::default());
+        let mesh = crate::swap::Mesh::embedded().unwrap();
+        // The canonical face at a height, with eyes, nose and mouth as a detector sees them on the whole face.
+        let placed = |y: f32, tall: f32| {
+            let place = |p: &[f32; 3]| [p[0] * 100.0 + 200.0, p[1] * 100.0 * tall + y, p[2] * 100.0];
+            let mut points: Vec<[f32; 3]> = mesh.positions[..468].iter().map(place).collect();
+            points.resize(LANDMARKS, [200.0, y, 0.0]);
+            points
+        };
+        let whole = placed(100.0, 1.0);
+        let mut seen = Detection::from_box(Rect::new(150.0, 45.0, 250.0, 165.0), 0.9);
+        seen.points = five_of_mesh(&whole).unwrap();
+        seen.has_points = true;
+        let find = |points: Vec<[f32; 3]>, d: &Detection| find_landmarks(&mut Always(points), &frame, d, None).unwrap();
+        assert!(find(whole.clone(), &seen).is_some());
+        assert!(find(placed(104.0, 0.95), &seen).is_some());
+        assert!(find(placed(135.0, 0.5), &seen).is_none(), "squeezed into the lower half");
+        seen.has_points = false;
+        assert!(find(placed(135.0, 0.5), &seen).is_some(), "nothing to compare with");
     }
 }
