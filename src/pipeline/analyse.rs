@@ -3,6 +3,7 @@
 use super::checkpoint::{ANALYSIS, Checkpoint};
 use super::watch::Watch;
 use super::{Cancel, Progress, first_cause, join, queue_len};
+use crate::geom::{InFrame, Rect};
 use crate::image::RawFrame;
 use crate::infer::BUILT_IN_EMBEDDING;
 use crate::media::{DecodeOptions, Limits, VideoReader};
@@ -14,7 +15,7 @@ use crate::units::FrameIndex;
 use crate::vision::{Analyser, FaceSample, Provenance, Recall, TrackSummary, VisionEvent, cluster_people};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,10 @@ const REFUSED_SCORE: f32 = 0.75;
 const REFUSED_SECS: f64 = 2.0;
 /// Score from which a face that the mesh never fits is one in profile, or half hidden.
 const PROFILE_SCORE: f32 = 0.8;
+
+/// Two tracks seen together for at most so many frames may be one face, if their boxes overlap by this much on average.
+const MOST_TOGETHER: u64 = 250;
+const ONE_FACE: f32 = 0.3;
 
 /// What to analyse.
 pub struct AnalyseJob<'a> {
@@ -191,17 +196,19 @@ impl Collected {
         video: VideoSummary,
     ) -> Result<Plan> {
         self.summaries.sort_by_key(|s| s.track);
+        for t in self.tracks.values_mut() {
+            t.close_block()?;
+        }
         // A weak recogniser takes strangers for one person; who is nobody else's is protected on their own.
         let apart = job.models.iter().any(|m| m.name == BUILT_IN_EMBEDDING);
         let persons: BTreeMap<u32, u32> = if apart {
             self.summaries.iter().map(|s| s.track).zip(0..).collect()
         } else {
-            cluster_people(&self.summaries).into_iter().collect()
+            cluster_people(&self.summaries, &self.one_place()?).into_iter().collect()
         };
         let mut findings = Vec::new();
         let mut tracks = Vec::new();
         for (id, mut t) in std::mem::take(&mut self.tracks) {
-            t.close_block()?;
             if t.blocks.is_empty() {
                 continue;
             }
@@ -262,7 +269,40 @@ impl Collected {
     }
 }
 
+impl Collected {
+    /// Pairs of tracks that lie on one face where both were seen: something in front of it parted it.
+    fn one_place(&self) -> Result<BTreeSet<(u32, u32)>> {
+        let mut pairs = BTreeSet::new();
+        for (k, a) in self.summaries.iter().enumerate() {
+            for b in &self.summaries[k + 1..] {
+                let (from, to) = (a.first_seen.max(b.first_seen).0, a.last_seen.min(b.last_seen).0 + 1);
+                if from >= to || to - from > MOST_TOGETHER {
+                    continue;
+                }
+                let (Some(p), Some(q)) = (self.tracks.get(&a.track), self.tracks.get(&b.track)) else { continue };
+                let (p, q) = (p.rects(from, to)?, q.rects(from, to)?);
+                let common = p.len().min(q.len());
+                let overlap: f32 = p.iter().zip(&q).map(|(p, q)| p.iou(q)).sum();
+                if common > 0 && overlap >= ONE_FACE * common as f32 {
+                    pairs.insert((a.track.min(b.track), a.track.max(b.track)));
+                }
+            }
+        }
+        Ok(pairs)
+    }
+}
+
 impl TrackSoFar {
+    /// Boxes of frames `from..to`, as far as the track has them from `from` on.
+    fn rects(&self, from: u64, to: u64) -> Result<Vec<Rect<InFrame>>> {
+        let mut out = Vec::new();
+        for block in self.blocks.iter().filter(|b| b.first < to && b.first + u64::from(b.len) > from) {
+            let samples = block.unpack()?.into_iter().enumerate();
+            out.extend(samples.filter(|(i, _)| (from..to).contains(&(block.first + *i as u64))).map(|(_, s)| s.rect));
+        }
+        Ok(out)
+    }
+
     fn push(&mut self, sample: FaceSample) -> Result<()> {
         if self.blocks.is_empty() && self.open.is_empty() {
             self.first = sample.frame.0;

@@ -45,6 +45,11 @@ impl LightGrid {
         LightGrid { cells: cells.map(|(a, b)| std::array::from_fn(|k| a[k] + (b[k] - a[k]) * w)).collect() }
     }
 
+    fn mean(&self) -> [f32; 3] {
+        let n = self.cells.len().max(1) as f32;
+        std::array::from_fn(|k| self.cells.iter().map(|c| c[k]).sum::<f32>() / n)
+    }
+
     /// The grid in display values, with the gain over `base` limited.
     pub(crate) fn display(&self, base: Option<&LightGrid>) -> DisplayGrid {
         let cell = |(i, c): (usize, &[f32; 3])| {
@@ -410,6 +415,17 @@ pub(crate) fn split_atlas(mesh: &Mesh, atlas: &image::RgbImage) -> (LightGrid, f
     (low, contrast, detail.with_levels())
 }
 
+/// Change of the light on a face (logarithm) between two frames below which it is smoothed away, and from which it is one of
+/// exposure, a lamp, a flash: the double follows at once.
+const FLASH: (f32, f32) = (0.1, 0.3);
+
+/// What brings the light of a neighbouring frame to that of this one where the exposure changed between them.
+fn exposure(own: [f32; 3], other: [f32; 3]) -> [f32; 3] {
+    let change = (luminance(own).max(DARKEST) / luminance(other).max(DARKEST)).ln().abs();
+    let share = super::maps::ramp(change, FLASH);
+    std::array::from_fn(|k| (own[k].max(DARKEST) / other[k].max(DARKEST)).powf(share))
+}
+
 /// Smooths light over time, with look-ahead.
 #[derive(Debug, Clone)]
 pub struct LightSmoother {
@@ -435,10 +451,12 @@ impl LightSmoother {
     pub fn smooth(&self, window: &[Option<LightProbe>], centre: usize) -> Option<LightProbe> {
         let mut cells = vec![[0.0f32; 3]; LIGHT_GRID * LIGHT_GRID];
         let (mut scalars, mut total) = ([0.0f32; 4], 0.0f32);
+        let own = window.get(centre).and_then(Option::as_ref).map(|p| p.low.mean());
         for (i, probe) in window.iter().enumerate() {
             let Some((p, w)) = probe.as_ref().zip(self.taps.get(i.abs_diff(centre)).copied()) else { continue };
             total += w;
-            cells.iter_mut().zip(&p.low.cells).for_each(|(s, c)| (0..3).for_each(|k| s[k] += w * c[k]));
+            let gain = own.map_or([1.0; 3], |own| exposure(own, p.low.mean()));
+            cells.iter_mut().zip(&p.low.cells).for_each(|(s, c)| (0..3).for_each(|k| s[k] += w * gain[k] * c[k]));
             for (s, v) in scalars.iter_mut().zip([p.contrast, p.grain, p.sharpness, p.black]) {
                 *s += w * v;
             }
@@ -519,6 +537,20 @@ mod tests {
         assert!(probe_light(&mesh, &f, &away).is_err());
         assert!(probe_light(&mesh, &f, &vec![[f32::NAN; 3]; VERTICES]).is_err());
         assert!(probe_light(&mesh, &f, &[]).is_err());
+    }
+
+    #[test]
+    fn a_flash_is_followed_at_once_and_noise_is_not() {
+        let s = LightSmoother::default();
+        let level = |p: &LightProbe| p.low().display(None).sample([0.5, 0.5])[0];
+        let strobe: Vec<_> = (0..9).map(|i| Some(LightProbe::even([if i % 2 == 0 { 0.6 } else { 0.2 }; 3]))).collect();
+        for (i, want) in [(3, 0.2), (4, 0.6), (5, 0.2)] {
+            let got = level(&s.smooth(&strobe, i).unwrap());
+            assert!((got - want).abs() < 0.02, "{i}: {got}");
+        }
+        let noisy: Vec<_> =
+            (0..9).map(|i| Some(LightProbe::even([0.5 + if i == 4 { 0.01 } else { 0.0 }; 3]))).collect();
+        assert!((level(&s.smooth(&noisy, 4).unwrap()) - 0.502).abs() < 0.003);
     }
 
     #[test]

@@ -147,23 +147,24 @@ fn cubic(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
     let y = y.clamp(0.0, (p.height - 1) as f32);
     let (x0, y0) = (x as usize, y as usize);
     let (wx, wy) = (weights(x - x0 as f32), weights(y - y0 as f32));
-    let mut out = [0.0f32; 3];
     let inside = x0 >= 1 && y0 >= 1 && x0 + 2 < p.width && y0 + 2 < p.height;
+    // Four pixels of a row at once: down first, then across.
+    let mut columns = [0.0f32; 12];
     for (j, wy) in wy.iter().enumerate() {
         let row = (y0 + j).saturating_sub(1).min(p.height - 1);
-        let mut sum = [0.0f32; 3];
         if inside {
             let cells = &p.data[(row * p.width + x0 - 1) * 3..][..12];
-            for (c, wx) in cells.chunks_exact(3).zip(&wx) {
-                (0..3).for_each(|k| sum[k] += wx * c[k]);
-            }
+            columns.iter_mut().zip(cells).for_each(|(sum, c)| *sum += wy * c);
         } else {
-            for (i, wx) in wx.iter().enumerate() {
+            for (i, sum) in columns.chunks_exact_mut(3).enumerate() {
                 let c = p.pixel((x0 + i).saturating_sub(1).min(p.width - 1), row);
-                (0..3).for_each(|k| sum[k] += wx * c[k]);
+                (0..3).for_each(|k| sum[k] += wy * c[k]);
             }
         }
-        (0..3).for_each(|k| out[k] += wy * sum[k]);
+    }
+    let mut out = [0.0f32; 3];
+    for (c, wx) in columns.chunks_exact(3).zip(&wx) {
+        (0..3).for_each(|k| out[k] += wx * c[k]);
     }
     out.map(|v| v.clamp(0.0, 1.0))
 }

@@ -15,6 +15,7 @@
 //! use understudy::image::RawFrame;
 //! use understudy::infer::{Device, ModelSet, Runtime};
 //! use understudy::vision::{Analyser, AnalyserOptions, Recall, VisionEvent, cluster_people};
+//! # use std::collections::BTreeSet;
 //! # fn main() -> understudy::Result<()> {
 //! # let frames: Vec<Arc<RawFrame>> = Vec::new();
 //! let runtime = Runtime::load(None, Device::Cpu)?;
@@ -31,7 +32,7 @@
 //!     analyser.push(frame, &mut emit)?;
 //! }
 //! analyser.finish(&mut emit)?;
-//! println!("{} people", cluster_people(&tracks).iter().map(|p| p.1 + 1).max().unwrap_or(0));
+//! println!("{} people", cluster_people(&tracks, &BTreeSet::new()).iter().map(|p| p.1 + 1).max().unwrap_or(0));
 //! # Ok(()) }
 //! ```
 

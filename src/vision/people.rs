@@ -1,7 +1,7 @@
 //! Joining tracks of one person across shots.
 
 use super::types::{Embedding, TrackSummary};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Least mean cosine at which two groups of tracks are one person. On portraits, different people reach 0.26 at most
 /// and the same person 0.60 on average (99 % of strangers below 0.22); faces in film are smaller and blurred, which
@@ -15,11 +15,12 @@ const LEAST_QUALITY: f32 = 0.12;
 /// Groups tracks into people: `(track, person)`, people numbered from 0 by their first track in the given order.
 ///
 /// Average-link agglomeration on the cosine of each track's quality-weighted mean embedding. Tracks seen in the same
-/// frame are never one person; a pair below the margin is never joined by way of a third. A track without usable
-/// embeddings is a person of its own.
+/// frame are never one person, unless `one_place` names the pair (the lesser number first): there the two lie on one face,
+/// of which something in front of it showed the halves. A pair below the margin is never joined by way of a third. A track
+/// without usable embeddings is a person of its own.
 #[must_use]
-pub fn cluster_people(tracks: &[TrackSummary]) -> Vec<(u32, u32)> {
-    let mut links = Links::new(tracks);
+pub fn cluster_people(tracks: &[TrackSummary], one_place: &BTreeSet<(u32, u32)>) -> Vec<(u32, u32)> {
+    let mut links = Links::new(tracks, one_place);
     let mut groups: Vec<Vec<usize>> = (0..tracks.len()).map(|i| vec![i]).collect();
     while let Some((a, b)) = links.best() {
         let joined = std::mem::take(&mut groups[b]);
@@ -45,12 +46,13 @@ struct Links {
 }
 
 impl Links {
-    fn new(tracks: &[TrackSummary]) -> Self {
+    fn new(tracks: &[TrackSummary], one_place: &BTreeSet<(u32, u32)>) -> Self {
         let means: Vec<Option<Embedding>> = tracks.iter().map(mean_embedding).collect();
         let mut links = Links { mean: vec![BTreeMap::new(); tracks.len()], size: vec![1.0; tracks.len()] };
         for (i, a) in tracks.iter().enumerate() {
             for (j, b) in tracks.iter().enumerate().skip(i + 1) {
                 let together = a.first_seen <= b.last_seen && b.first_seen <= a.last_seen;
+                let together = together && !one_place.contains(&(a.track.min(b.track), a.track.max(b.track)));
                 let (false, Some(p), Some(q)) = (together, &means[i], &means[j]) else { continue };
                 let cosine = p.cosine(q);
                 if cosine >= SAME_PERSON - BELOW_MEAN {
@@ -107,6 +109,11 @@ fn mean_embedding(track: &TrackSummary) -> Option<Embedding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cluster(tracks: &[TrackSummary]) -> Vec<(u32, u32)> {
+        cluster_people(tracks, &BTreeSet::new())
+    }
+
     use crate::units::FrameIndex;
 
     fn track(id: u32, first: u64, last: u64, angle: f32, quality: f32) -> TrackSummary {
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn one_person_across_shots() {
-        let people = cluster_people(&[
+        let people = cluster(&[
             track(7, 0, 10, 0.0, 0.5),
             track(8, 0, 10, 1.6, 0.5),
             track(9, 20, 30, 0.1, 0.5),
@@ -139,18 +146,25 @@ mod tests {
 
     #[test]
     fn people_seen_together_are_two_even_if_they_look_alike() {
-        let people =
-            cluster_people(&[track(1, 0, 10, 0.0, 0.5), track(2, 10, 20, 0.0, 0.5), track(3, 30, 40, 0.0, 0.5)]);
+        let people = cluster(&[track(1, 0, 10, 0.0, 0.5), track(2, 10, 20, 0.0, 0.5), track(3, 30, 40, 0.0, 0.5)]);
         assert_eq!(people[0].1, people[2].1);
         assert_ne!(people[0].1, people[1].1);
     }
 
     #[test]
+    fn two_tracks_on_one_face_are_one_person() {
+        let halves = [track(1, 0, 10, 0.0, 0.5), track(2, 8, 20, 0.1, 0.5), track(3, 8, 20, 0.1, 0.5)];
+        let people = cluster_people(&halves, &BTreeSet::from([(1, 2)]));
+        assert_eq!(people[0].1, people[1].1);
+        assert_ne!(people[0].1, people[2].1, "the third was seen beside both");
+    }
+
+    #[test]
     fn below_the_margin_or_without_quality_nobody_is_joined() {
-        let apart = cluster_people(&[track(1, 0, 1, 0.0, 0.5), track(2, 5, 6, 1.2, 0.5)]);
+        let apart = cluster(&[track(1, 0, 1, 0.0, 0.5), track(2, 5, 6, 1.2, 0.5)]);
         assert_ne!(apart[0].1, apart[1].1);
-        let poor = cluster_people(&[track(1, 0, 1, 0.0, 0.05), track(2, 5, 6, 0.0, 0.5)]);
+        let poor = cluster(&[track(1, 0, 1, 0.0, 0.05), track(2, 5, 6, 0.0, 0.5)]);
         assert_ne!(poor[0].1, poor[1].1);
-        assert!(cluster_people(&[]).is_empty());
+        assert!(cluster(&[]).is_empty());
     }
 }
