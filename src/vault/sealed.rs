@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn text(length: usize) -> Vec<u8> {
-        (0..length).map(|i| (i * i >> 3) as u8).collect()
+        (0..length).map(|i| ((i * i) >> 3) as u8).collect()
     }
 
     #[test]

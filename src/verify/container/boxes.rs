@@ -32,7 +32,38 @@ const NO_TAGS: &[u8] = b"\0\0\0\x35meta\0\0\0\0\0\0\0\x21hdlr\0\0\0\0\0\0\0\0mdi
 
 /// Reads all boxes of a file.
 pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
-    level(bytes, 0, end, 0, walk)
+    level(bytes, 0, end, 0, walk)?;
+    let media = walk.media;
+    if !media.unknown && media.claimed < media.bytes {
+        // Programs that drop a track may leave its samples where they were.
+        let left = media.bytes - media.claimed;
+        walk.object("container.hidden", 0, format!("{left} bytes of media that belong to no track"));
+    }
+    Ok(())
+}
+
+/// Adds the sizes of a track's samples (ISO/IEC 14496-12 §8.7.3).
+fn sizes(bytes: &mut Bytes, body: u64, end: u64, walk: &mut Walk) -> Result<()> {
+    let head = bytes.read(body, 12.min(end - body) as usize)?;
+    let (Some(each), Some(count)) = (head.get(4..8).map(number), head.get(8..12).map(number)) else {
+        walk.media.unknown = true;
+        return Ok(());
+    };
+    // QuickTime counts samples of sound as one byte each, however long they are.
+    walk.media.unknown |= each == 1;
+    walk.media.claimed = walk.media.claimed.saturating_add(each.saturating_mul(count));
+    let mut at = if each == 0 { body + 12 } else { end };
+    let table = (body + 12).saturating_add(count.saturating_mul(4)).min(end);
+    while at < table {
+        let piece = bytes.read(at, (table - at).min(1 << 16) as usize)?;
+        if piece.is_empty() {
+            break;
+        }
+        let sum: u64 = piece.chunks_exact(4).map(number).sum();
+        walk.media.claimed = walk.media.claimed.saturating_add(sum);
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 fn level(bytes: &mut Bytes, from: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
@@ -75,15 +106,18 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
     }
     match &kind {
         k if FOLDERS.contains(&k) => {
+            walk.media.unknown |= k == b"moof"; // fragments may leave sizes to their defaults
             if depth >= DEEPEST {
                 walk.object("container.damaged", at, "boxes nested too deeply");
                 return Ok(());
             }
             level(bytes, body, end, depth + 1, walk)?;
         }
+        b"stsz" => sizes(bytes, body, end, walk)?,
+        b"stz2" => walk.media.unknown = true,
         b"colr" => colour(&bytes.read(body, 4.min(end - body) as usize)?, at, walk),
         k if NUMBERS.contains(&k) => {}
-        b"mdat" if depth == 0 => {}
+        b"mdat" if depth == 0 => walk.media.bytes = walk.media.bytes.saturating_add(end - body),
         b"free" | b"skip" | b"wide" => {
             if !bytes.is_zero(body, end)? {
                 walk.object("container.hidden", at, format!("a `{name}` box that is not empty"));
