@@ -53,7 +53,22 @@ pub fn container(film: &Path) {
     crate::verify::parse_for_fuzzing(film);
 }
 
-/// A vault.
+/// Subtitles: read, freed of names, written, read again.
+pub fn subtitles(bytes: &[u8]) {
+    use crate::subtitles::{Aliases, Kind, check, read, write};
+    let words = [("Anna Maria Kovač", "Witness 1"), ("Ali", "Witness 2"), ("王小明", "Witness 3"), ("Lyon", "")];
+    let (Ok(cues), Ok(aliases)) = (read(bytes), Aliases::new(words)) else { return };
+    let (cues, doubts) = aliases.apply(&cues);
+    std::hint::black_box(doubts.len());
+    for kind in [Kind::Srt, Kind::Vtt] {
+        // What is left of names is refused, which is all that is promised of hostile texts.
+        if let Err(e) = check(write(&cues, kind).as_bytes(), kind, &aliases) {
+            assert_eq!(e.exit_code(), 7);
+        }
+    }
+}
+
+/// A vault, or a sealed file.
 pub fn vault(bytes: &[u8]) {
     crate::vault::parse_for_fuzzing(bytes);
 }

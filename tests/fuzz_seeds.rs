@@ -5,67 +5,17 @@
 //! 300 mutations for each target; `UNDERSTUDY_FUZZ_SECS=600` makes it ten minutes for each, and `UNDERSTUDY_FUZZ_TARGET`
 //! chooses one. Nothing may panic, crash, or take ten seconds. A mutation can be made again from its number.
 
+#[path = "common/dice.rs"]
+mod dice;
+
+use dice::{Dice, splice};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use understudy::fuzzing;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest input, bytes.
 const LONGEST: usize = 200_000;
-
-/// A small generator of numbers (xorshift); its seed is the mutation's number.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
-/// Numbers that programs stumble over.
-const EDGES: [u64; 10] =
-    [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff];
-
-fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
-    for _ in 0..1 + dice.below(6) {
-        let at = dice.below(bytes.len() + 1);
-        let longest = if dice.below(4) == 0 { 400 } else { 9 };
-        let len = 1 + dice.below(longest);
-        let end = (at + len).min(bytes.len());
-        match dice.below(9) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(at..end)),
-            2 => bytes[at..end].iter_mut().for_each(|b| *b = dice.next() as u8),
-            3 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-            4 => {
-                let piece = bytes[at..end].to_vec();
-                let to = dice.below(bytes.len() + 1);
-                bytes.splice(to..to, piece);
-            }
-            5 | 6 => {
-                let edge = EDGES[dice.below(EDGES.len())].wrapping_add(dice.below(3) as u64).wrapping_sub(1);
-                let width = [1, 2, 4, 8][dice.below(4)];
-                let number = if dice.below(2) == 0 { edge.to_le_bytes() } else { edge.to_be_bytes() };
-                let part = if dice.below(2) == 0 { &number[..width] } else { &number[8 - width..] };
-                let end = (at + width).min(bytes.len());
-                bytes.splice(at..end, part.iter().copied());
-            }
-            7 => {
-                let from = dice.below(other.len() + 1);
-                let piece = &other[from..(from + len * 8).min(other.len())];
-                bytes.splice(at..end, piece.iter().copied());
-            }
-            _ => bytes[at..end].reverse(),
-        }
-        bytes.truncate(LONGEST);
-    }
-}
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
@@ -96,7 +46,7 @@ fn run(target: &str, work: &dyn Fn(&[u8])) -> u64 {
         let mut bytes = seeds[number as usize % seeds.len()].clone();
         if number as usize >= seeds.len() {
             let other = seeds[dice.below(seeds.len())].clone();
-            mutate(&mut bytes, &other, &mut dice);
+            splice(&mut bytes, &other, LONGEST, &mut dice);
         }
         if secs.is_some() {
             std::fs::write(&last, &bytes).unwrap(); // what a crash was made by
@@ -148,6 +98,11 @@ fn vaults() {
 #[test]
 fn checkpoints() {
     run("checkpoint", &fuzzing::checkpoint);
+}
+
+#[test]
+fn subtitles() {
+    run("subtitles", &fuzzing::subtitles);
 }
 
 #[test]

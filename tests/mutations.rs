@@ -10,7 +10,11 @@
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "helpers shared with other tests")]
 mod common;
 
+#[path = "common/dice.rs"]
+mod dice;
+
 use common::{Sandbox, ffmpeg, fixtures, kit, pattern};
+use dice::Dice;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -34,23 +38,6 @@ const SEEDS: [(&str, &[&str]); 12] = [
     ("k.gif", &["-an"]),
     ("l.mxf", &["-c:v", "mpeg2video", "-c:a", "pcm_s16le"]),
 ];
-
-/// A small generator of numbers; its seed is the file's number.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// 0..n
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
 
 fn films() -> Vec<(String, Vec<u8>)> {
     let mut out = Vec::new();

@@ -30,7 +30,8 @@ pub enum Command {
     Disguise(Disguise),
     /// Find faces, people and shots, and write them to a plan
     ///
-    /// The plan holds biometrics of the people filmed: keep it as safe as the source, `understudy shred` it after.
+    /// The plan holds biometrics of the people filmed: seal it with --vault, or keep it as safe as the source and
+    /// `understudy shred` it after.
     Analyse(Analyse),
     /// Make the film that a plan and a cast describe, and verify it
     Render(Render),
@@ -48,7 +49,7 @@ pub enum Command {
     Bench(Bench),
     /// Check this machine: FFmpeg, ONNX Runtime, networks, encoders, limits
     Doctor(Doctor),
-    /// Overwrite and remove plans, checkpoints and vaults
+    /// Overwrite and remove plans, checkpoints, vaults and reports
     Shred(Shred),
     /// Write subtitles afresh, with the cast's aliases in place of names
     ///
@@ -135,9 +136,10 @@ pub struct Machine {
 /// Options about what is kept between runs.
 #[derive(Debug, Clone, Default, Args)]
 pub struct WithVault {
-    /// Vault of the project: every render has the same voices, and a run that was stopped goes on where it was
+    /// Vault of the project: same voices in every render, runs that were stopped go on, plans are sealed
     ///
-    /// `understudy vault new` makes one. Without a vault nothing is kept: each render draws other voices.
+    /// `understudy vault new` makes one. A plan that is written with it is encrypted and opens with it alone. Without a vault
+    /// nothing is kept: each render draws other voices.
     #[arg(long, value_name = "VAULT")]
     pub vault: Option<PathBuf>,
     /// File with the passphrase of the vault (default: the variable UNDERSTUDY_PASSPHRASE)
@@ -302,6 +304,9 @@ pub struct Verify {
     /// How carefully faces are looked for
     #[arg(long, value_enum, default_value_t = RecallArg::Standard)]
     pub recall: RecallArg,
+    /// The vault of a sealed plan
+    #[command(flatten)]
+    pub kept: WithVault,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -357,6 +362,9 @@ pub enum Double {
         /// Folder with further doubles
         #[arg(long, value_name = "DIR")]
         doubles: Vec<PathBuf>,
+        /// The vault of a sealed plan
+        #[command(flatten)]
+        kept: WithVault,
         /// Networks and machine
         #[command(flatten)]
         machine: Machine,
@@ -471,7 +479,7 @@ pub struct Doctor {
 /// `shred`
 #[derive(Debug, Args)]
 pub struct Shred {
-    /// Plans, checkpoints (`.OUT.checkpoint`) and vaults to remove
+    /// Plans, checkpoints (`.OUT.checkpoint`), vaults, reports and their folders (`OUT.report`) to remove
     #[arg(required = true, value_name = "FILE")]
     pub plans: Vec<PathBuf>,
 }

@@ -4,7 +4,7 @@ use super::args;
 use super::context::{Context, confine, library};
 use super::progress::out;
 use crate::image::Frame;
-use crate::plan::{PlanLimits, read_plan};
+use crate::plan::Plan;
 use crate::swap::{self, Enrolled, Mesh};
 use crate::vision::{Embedder, read_picture};
 use crate::{Error, Result, files};
@@ -24,8 +24,9 @@ pub(super) fn run(a: args::Double) -> Result<()> {
             })?;
             new(&name, &consent, &output, &photos, &Context::new(&machine)?)
         }
-        args::Double::Check { plan, name, doubles, machine } => {
-            confine(&machine, |access| doubles.iter().chain([&plan]).for_each(|p| access.read(p)))?;
+        args::Double::Check { plan, name, doubles, kept, machine } => {
+            let (plan, _) = super::plans::open(&plan, &kept)?;
+            confine(&machine, |access| doubles.iter().for_each(|p| access.read(p)))?;
             check(&plan, name.as_deref(), &doubles, &Context::new(&machine)?)
         }
     }
@@ -66,11 +67,10 @@ fn rgb_image(frame: &Frame) -> image::RgbImage {
 }
 
 /// Likeness and skin of every double against every person of a plan.
-fn check(plan: &Path, only: Option<&str>, dirs: &[PathBuf], context: &Context) -> Result<()> {
-    let plan = read_plan(plan, PlanLimits::default())?;
+fn check(plan: &Plan, only: Option<&str>, dirs: &[PathBuf], context: &Context) -> Result<()> {
     let mesh = Mesh::embedded()?;
     let library = library(dirs)?;
-    let choices = crate::pipeline::double_choices(&library, &mesh, &context.models, &context.runtime, &plan)?;
+    let choices = crate::pipeline::double_choices(&library, &mesh, &context.models, &context.runtime, plan)?;
     if let Some(name) = only
         && !choices.iter().any(|c| c.name == name)
     {

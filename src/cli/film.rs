@@ -3,10 +3,10 @@
 use super::args;
 use super::context::{Context, confine, library, make_report_dir, preset, recall, report_dir};
 use super::progress::{err, out};
-use super::vault;
+use super::{plans, vault};
 use crate::media::{EncoderOverrides, Limits};
 use crate::pipeline::{self, Checkpoint, DisguiseJob, Progress, Published};
-use crate::plan::{Cast, Plan, PlanLimits, fingerprint, read_plan, write_plan};
+use crate::plan::{Cast, Plan, fingerprint};
 use crate::treat::Faults;
 use crate::vault::Vault;
 use crate::verify::{VerifyInput, VerifyOptions};
@@ -96,6 +96,42 @@ fn check_early(input: &Path, output: &args::Output) -> Result<()> {
     read_cast(output.cast.as_ref()).map(|_| ())
 }
 
+/// Refuses to write over what a job reads, and two things to one place.
+fn check_apart(writes: &[Option<&Path>], reads: &[Option<&Path>], cast: Option<&PathBuf>) -> Result<()> {
+    // A file that is there by what it is, whatever it is called; another by its folder and name.
+    let place = |p: &Path| match (p.canonicalize(), p.parent(), p.file_name()) {
+        (Ok(there), _, _) => there,
+        (_, Some(folder), Some(name)) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            folder.canonicalize().unwrap_or_else(|_e| folder.to_owned()).join(name)
+        }
+        _ => p.to_owned(),
+    };
+    let number = |p: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        p.metadata().ok().map(|m| (m.dev(), m.ino()))
+    };
+    let same = |a: &Path, b: &Path| place(a) == place(b) || number(a).is_some() && number(a) == number(b);
+    let actors = pipeline::actor_files(&read_cast(cast)?);
+    let reads: Vec<&Path> = reads
+        .iter()
+        .copied()
+        .flatten()
+        .chain(cast.map(PathBuf::as_path))
+        .chain(actors.iter().map(PathBuf::as_path))
+        .collect();
+    let writes: Vec<&Path> = writes.iter().copied().flatten().collect();
+    for (i, path) in writes.iter().enumerate() {
+        if reads.iter().chain(&writes[..i]).any(|other| same(path, other)) {
+            return Err(Error::Usage(format!(
+                "this would be written over the input or another file of the job; choose another name: {}",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What the sandbox must leave to a job: the film, the cast with its pictures, doubles, and where things are written.
 fn confine_job(
     machine: &args::Machine,
@@ -132,6 +168,11 @@ fn pictures_of(cast: &Cast) -> Vec<PathBuf> {
 /// `understudy disguise`
 pub(super) fn disguise(a: args::Disguise) -> Result<()> {
     check_early(&a.input, &a.output)?;
+    check_apart(
+        &[Some(a.output.output.as_path()), a.output.matte.as_deref(), a.plan.as_deref()],
+        &[Some(a.input.as_path()), a.kept.vault.as_deref(), a.kept.passphrase_file.as_deref()],
+        a.output.cast.as_ref(),
+    )?;
     let vault = vault::open(&a.kept)?;
     confine_job(&a.machine, &a.input, &a.output, a.plan.as_deref(), vault.as_ref())?;
     crate::media::init();
@@ -141,7 +182,7 @@ pub(super) fn disguise(a: args::Disguise) -> Result<()> {
         let probe = crate::media::probe(job.input, &job.limits)?;
         let plan = job.analyse(&context.teller, &context.cancel)?;
         if let Some(path) = &a.plan {
-            write_plan(path, &plan)?;
+            plans::write(path, &plan, vault.as_ref())?;
         }
         let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
         tell(&context, &plan, &published, job.output);
@@ -157,6 +198,8 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
     pipeline::check_input(&a.input)?;
     pipeline::check_output(&a.input, &a.output, a.force)?;
     let output = args::Output::for_plan(&a.output);
+    let reads = [Some(a.input.as_path()), a.kept.vault.as_deref(), a.kept.passphrase_file.as_deref()];
+    check_apart(&[Some(a.output.as_path())], &reads, None)?;
     let vault = vault::open(&a.kept)?;
     confine_job(&a.machine, &a.input, &output, None, vault.as_ref())?;
     crate::media::init();
@@ -164,7 +207,7 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
     let context = Context::new(&a.machine)?;
     let work = |job: &DisguiseJob| {
         let plan = job.analyse(&context.teller, &context.cancel)?;
-        write_plan(&a.output, &plan)?;
+        plans::write(&a.output, &plan, vault.as_ref())?;
         job.checkpoint.end();
         tell_plan(&context, &plan);
         Ok(())
@@ -176,10 +219,12 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
 
 /// `understudy render`
 pub(super) fn render(a: args::Render) -> Result<()> {
-    let plan = read_plan(&a.plan, PlanLimits::default())?;
+    let (plan, vault) = plans::open(&a.plan, &a.kept)?;
     let input = a.input.clone().unwrap_or_else(|| PathBuf::from(&plan.source_path));
     check_early(&input, &a.output)?;
-    let vault = vault::open(&a.kept)?;
+    let reads =
+        [Some(input.as_path()), Some(a.plan.as_path()), a.kept.vault.as_deref(), a.kept.passphrase_file.as_deref()];
+    check_apart(&[Some(a.output.output.as_path()), a.output.matte.as_deref()], &reads, a.output.cast.as_ref())?;
     confine_job(&a.machine, &input, &a.output, None, vault.as_ref())?;
     if fingerprint(&input)? != plan.source {
         return Err(Error::Plan(format!(
@@ -204,7 +249,7 @@ pub(super) fn render(a: args::Render) -> Result<()> {
 pub(super) fn verify(a: args::Verify) -> Result<()> {
     pipeline::check_input(&a.original)?;
     pipeline::check_input(&a.output)?;
-    let plan = a.plan.as_ref().map(|p| read_plan(p, PlanLimits::default())).transpose()?;
+    let plan = a.plan.as_ref().map(|p| plans::open(p, &a.kept)).transpose()?.map(|(plan, _)| plan);
     let cast = read_cast(a.cast.as_ref())?;
     let dir = report_dir(&a.output, a.report.as_ref());
     make_report_dir(&dir)?;

@@ -8,6 +8,7 @@ mod doctor;
 mod doubles;
 mod film;
 mod models;
+mod plans;
 mod progress;
 mod shred;
 mod subtitles;
@@ -66,7 +67,14 @@ fn harden(command: &Command) -> Result<()> {
     }
     // An archive starts one process per film, and each of these hardens itself.
     let jobs = matches!(command, Command::Archive(_));
-    sandbox::harden(if jobs { Programs::Jobs } else { Programs::Never })
+    match sandbox::harden(if jobs { Programs::Jobs } else { Programs::Never }) {
+        // These open no film, and cannot be told to go without: what is secret must be destroyable everywhere.
+        Err(e) if machine_of(command).is_none() => {
+            progress::err(&format!("note: sandbox: {e}"));
+            Ok(())
+        }
+        hardened => hardened,
+    }
 }
 
 fn machine_of(command: &Command) -> Option<&args::Machine> {

@@ -1,31 +1,45 @@
-//! `shred`: overwrite and remove plans, checkpoints and vaults.
+//! `shred`: overwrite and remove plans, checkpoints, vaults and reports.
 
 use super::args;
 use super::progress::out;
-use crate::plan::{PlanLimits, read_plan};
-use crate::{Result, files};
-use std::io::Read;
+use crate::{Error, Result, files};
 use std::path::Path;
+
+/// First bytes of what is shredded: a wrong name must not destroy something else. What is damaged still has them.
+const OURS: [&[u8]; 4] = [crate::plan::MAGIC, crate::journal::MAGIC, crate::vault::MAGIC, crate::vault::SEALED];
 
 /// `understudy shred`
 pub(super) fn run(a: args::Shred) -> Result<()> {
-    for plan in &a.plans {
-        // Only our own: a wrong name must not destroy something else. A damaged plan still starts with its magic word.
-        let known = read_plan(plan, PlanLimits::default());
-        if let Err(e) = known
-            && !starts_like_ours(plan)
-        {
-            return Err(e);
+    for path in &a.plans {
+        if let Err(e) = path.symlink_metadata() {
+            return Err(Error::Plan(format!("there is nothing to shred ({e}): {}", path.display())));
         }
-        files::shred(plan)?;
-        out(&format!("removed {}", plan.display()));
+        // A report is a folder of two files, with pictures of originals in one of them.
+        let files: Vec<_> = match path.is_dir() {
+            true => crate::report::FILES.iter().map(|name| path.join(name)).filter(|f| f.exists()).collect(),
+            false => vec![path.clone()],
+        };
+        if files.is_empty() {
+            return Err(not_ours(path));
+        }
+        for file in &files {
+            let ours = |head: &[u8]| OURS.iter().any(|o| head.starts_with(o)) || crate::report::is_report(head);
+            if !files::shred(file, ours)? {
+                return Err(not_ours(file));
+            }
+            out(&format!("removed {}", file.display()));
+        }
+        if path.is_dir() && std::fs::remove_dir(path).is_err() {
+            out(&format!("other files stay in {}", path.display()));
+        }
     }
     out("note: solid-state drives, snapshots, backups and copy-on-write file systems may still hold older copies.");
     Ok(())
 }
 
-fn starts_like_ours(path: &Path) -> bool {
-    let mut head = [0u8; 8];
-    let read = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut head));
-    read.is_ok() && [b"UNDRPLAN", crate::journal::MAGIC, crate::vault::MAGIC].contains(&&head)
+fn not_ours(path: &Path) -> Error {
+    Error::Plan(format!(
+        "this is no plan, checkpoint, vault or report of understudy, and was not touched: {}",
+        path.display()
+    ))
 }

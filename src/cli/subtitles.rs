@@ -4,8 +4,10 @@ use super::args;
 use super::context::confine;
 use super::progress::{err, out};
 use crate::plan::Cast;
-use crate::subtitles::{Aliases, Kind, check, read, write};
+use crate::subtitles::{Aliases, Kind, MOST_BYTES, check, read, write};
 use crate::{Error, Result, files};
+use std::io::Read;
+use std::path::Path;
 
 /// `understudy subtitles`
 pub(super) fn run(a: args::Subtitles) -> Result<()> {
@@ -28,8 +30,7 @@ pub(super) fn run(a: args::Subtitles) -> Result<()> {
         Error::Plan(message.into())
     })?;
     let aliases = Aliases::new(words.iter().map(|(w, a)| (w.as_str(), a.as_str())))?;
-    let bytes = std::fs::read(&a.input).map_err(|e| Error::io("cannot read the subtitles", &a.input, e))?;
-    let (cues, doubts) = aliases.apply(&read(&bytes)?);
+    let (cues, doubts) = aliases.apply(&read(&bytes_of(&a.input)?)?);
     let text = write(&cues, kind);
     check(text.as_bytes(), kind, &aliases)?;
     files::write_private(&a.output, |file| file.write_all(text.as_bytes()))?;
@@ -50,4 +51,13 @@ pub(super) fn run(a: args::Subtitles) -> Result<()> {
         a.output.display()
     ));
     Ok(())
+}
+
+/// The bytes of a file; one more than are read at most.
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    let io = |e| Error::io("cannot read the subtitles", path, e);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
 }

@@ -53,6 +53,10 @@ impl Records {
                         return Ok(records);
                     }
                     // Of another job, or no checkpoint at all that we could read: it is replaced.
+                    tracing::warn!(
+                        "the checkpoint beside the output is of another film, setting, network or build of this program: \
+                         the job begins anew"
+                    );
                     std::fs::remove_file(path).map_err(|e| Error::io("cannot replace the checkpoint", path, e))?;
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -44,7 +44,10 @@ struct Actor {
     reader: AudioReader,
     rate: Rate,
     ready: VecDeque<f32>,
-    skip: usize,
+    /// Samples of silence before the track, and of the track that are left out: counted, since a hostile film may ask
+    /// for hours of both.
+    lead: u64,
+    skip: u64,
     ended: bool,
 }
 
@@ -58,19 +61,22 @@ impl Actor {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 Error::Plan(format!("the actor's track {name} cannot be read: {e}"))
             })?;
-        let count = usize::try_from(shift.unsigned_abs()).unwrap_or(0);
         Ok(Actor {
             rate: Rate::new(reader.info().format.rate_hz, rate_hz)?,
             reader,
-            ready: std::iter::repeat_n(0.0, if shift > 0 { count } else { 0 }).collect(),
-            skip: if shift < 0 { count } else { 0 },
+            ready: VecDeque::new(),
+            lead: shift.max(0).unsigned_abs(),
+            skip: shift.min(0).unsigned_abs(),
             ended: false,
         })
     }
 
     fn take(&mut self, n: usize) -> Result<Vec<f32>> {
+        let silent = usize::try_from(self.lead).unwrap_or(usize::MAX).min(n);
+        self.lead -= silent as u64;
+        let wanted = n - silent;
         let mut made = Vec::new();
-        while !self.ended && self.ready.len() < n.saturating_add(self.skip) {
+        while !self.ended && self.ready.len() < wanted {
             made.clear();
             match self.reader.next()? {
                 Some(block) => self.rate.push(&mono(&block), &mut made)?,
@@ -79,12 +85,13 @@ impl Actor {
                     self.ended = true;
                 }
             }
-            self.ready.extend(&made);
+            let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(made.len());
+            self.skip -= skip as u64;
+            self.ready.extend(&made[skip..]);
         }
-        let skip = self.skip.min(self.ready.len());
-        self.ready.drain(..skip);
-        self.skip -= skip;
-        Ok(self.ready.drain(..n.min(self.ready.len())).collect())
+        let mut out = vec![0.0; silent];
+        out.extend(self.ready.drain(..wanted.min(self.ready.len())));
+        Ok(out)
     }
 }
 
@@ -135,6 +142,11 @@ mod tests {
             let got = take(shift);
             assert!(got.iter().enumerate().all(|(i, x)| (x - value(i as i64 - shift)).abs() < 1e-4), "{shift}");
         }
+        let mut late = Actor::open(&path, 8000, 1 << 60, &Limits::default()).unwrap();
+        assert_eq!(late.take(100).unwrap(), [0.0; 100]);
+        assert_eq!(late.ready.capacity(), 0, "silence is counted, not stored");
+        let mut early = Actor::open(&path, 8000, -(1 << 60), &Limits::default()).unwrap();
+        assert!(early.take(100).unwrap().is_empty() && early.ready.capacity() == 0);
         assert!(Actor::open(&folder.path().join("none.wav"), 8000, 0, &Limits::default()).is_err());
     }
 }

@@ -162,12 +162,16 @@ fn orders(job: &DisguiseJob, work: &[u8; 32], plan: Option<&Plan>) -> Result<[u8
         ciborium::into_writer(plan, &mut planned)
             .map_err(|e| Error::Plan(format!("the plan cannot be encoded: {e}")))?;
     }
+    // Of another track another film is made, and that must have noise of its own.
+    let files = super::actor_files(job.cast);
+    let actors: Vec<Option<String>> = files.iter().map(|f| fingerprint(f).ok().map(|f| f.sha256)).collect();
     let doubles: Vec<&str> = job.doubles.cards().map(|c| c.name.as_str()).collect();
     let output = (job.preset, &job.encode, job.output.extension(), job.threads, job.seed, job.matte.is_some());
     Ok(digest(&[
         work,
         &planned,
         format!("{:?}", job.cast).as_bytes(),
+        format!("{actors:?}").as_bytes(),
         format!("{doubles:?}").as_bytes(),
         format!("{output:?}").as_bytes(),
     ]))

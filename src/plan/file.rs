@@ -5,8 +5,12 @@ use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
+use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"UNDRPLAN";
+/// First bytes of a plan.
+pub(crate) const MAGIC: &[u8; 8] = b"UNDRPLAN";
+/// Magic word, version, hash.
+const HEAD: usize = 8 + 2 + 32;
 
 /// Bounds on what a plan may hold, so that a hostile file cannot exhaust memory.
 #[derive(Debug, Clone, Copy)]
@@ -27,21 +31,49 @@ impl Default for PlanLimits {
     }
 }
 
+/// Counts bytes.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A plan as the bytes of its file; wiped when dropped.
+///
+/// # Errors
+/// `Plan` if the data cannot be encoded.
+pub fn encode_plan(plan: &Plan) -> Result<Zeroizing<Vec<u8>>> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Plan(format!("cannot encode the plan: {e}"));
+    let mut length = Length(0);
+    ciborium::into_writer(plan, &mut length).map_err(|e| wrong(&e))?;
+    // Reserved in one piece: a vector that grows would leave copies behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(length.0));
+    ciborium::into_writer(plan, &mut *body).map_err(|e| wrong(&e))?;
+    let packed = zstd::bulk::compress(&body, 3).map_err(|e| Error::Plan(format!("cannot compress the plan: {e}")))?;
+    let packed = Zeroizing::new(packed);
+    let mut whole = Zeroizing::new(Vec::with_capacity(HEAD + packed.len()));
+    whole.extend_from_slice(MAGIC);
+    whole.extend_from_slice(&PLAN_VERSION.to_le_bytes());
+    // So that an altered plan is refused and not obeyed.
+    whole.extend_from_slice(&Sha256::digest(&*packed));
+    whole.extend_from_slice(&packed);
+    Ok(whole)
+}
+
 /// Writes a plan beside its final name and renames it there; owner-only (0600).
 ///
 /// # Errors
 /// `Io` if the folder cannot be written, `Plan` if the data cannot be encoded.
 pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
-    let mut body = Vec::new();
-    ciborium::into_writer(plan, &mut body).map_err(|e| Error::Plan(format!("cannot encode the plan: {e}")))?;
-    let body = zstd::bulk::compress(&body, 3).map_err(|e| Error::Plan(format!("cannot compress the plan: {e}")))?;
-    crate::files::write_private(path, |file| {
-        file.write_all(MAGIC)?;
-        file.write_all(&PLAN_VERSION.to_le_bytes())?;
-        // So that an altered plan is refused and not obeyed.
-        file.write_all(&Sha256::digest(&body))?;
-        file.write_all(&body)
-    })
+    let bytes = encode_plan(plan)?;
+    crate::files::write_private(path, |file| file.write_all(&bytes))
 }
 
 /// Reads and checks a plan.
@@ -50,32 +82,36 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
 /// `Plan` if it cannot be read, is no plan, of another version, damaged, or beyond `limits`.
 pub fn read_plan(path: &Path, limits: PlanLimits) -> Result<Plan> {
     let io = |e| Error::Plan(format!("cannot read the plan ({e}): {}", path.display()));
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut head = [0u8; 10];
-    let not_a_plan =
-        || Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {}", path.display()));
-    file.read_exact(&mut head).map_err(|_e| not_a_plan())?;
-    if &head[..8] != MAGIC {
-        return Err(not_a_plan());
-    }
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut whole = Zeroizing::new(Vec::new());
+    file.take(limits.bytes.saturating_add(HEAD as u64 + 1)).read_to_end(&mut whole).map_err(io)?;
+    decode_plan(&whole, path, limits)
+}
+
+/// Checks the bytes of a plan's file; `path` appears in errors.
+///
+/// # Errors
+/// As [`read_plan`].
+pub fn decode_plan(whole: &[u8], path: &Path, limits: PlanLimits) -> Result<Plan> {
+    let Some((head, rest)) = whole.split_first_chunk::<10>().filter(|(head, _)| head.starts_with(MAGIC)) else {
+        let path = path.display();
+        return Err(Error::Plan(format!("not an understudy plan (make one with `understudy analyse`): {path}")));
+    };
     let version = u16::from_le_bytes([head[8], head[9]]);
     if version != PLAN_VERSION {
         return Err(Error::Plan(format!(
             "plan version {version} cannot be read by this build (it reads {PLAN_VERSION}): run `understudy analyse` again"
         )));
     }
-    let mut hash = [0u8; 32];
-    file.read_exact(&mut hash).map_err(|_e| damaged("cut off"))?;
-    let mut packed = Vec::new();
-    file.take(limits.bytes + 1).read_to_end(&mut packed).map_err(io)?;
+    let (hash, packed) = rest.split_first_chunk::<32>().ok_or_else(|| damaged("cut off"))?;
     if packed.len() as u64 > limits.bytes {
         return Err(too_much("bytes", packed.len() as u64, limits.bytes));
     }
-    if Sha256::digest(&packed)[..] != hash {
+    if Sha256::digest(packed)[..] != *hash {
         return Err(damaged("altered or cut off"));
     }
-    let mut body = Vec::new();
-    let decoder = zstd::stream::Decoder::new(packed.as_slice()).map_err(|_e| damaged("compression"))?;
+    let mut body = Zeroizing::new(Vec::new());
+    let decoder = zstd::stream::Decoder::new(packed).map_err(|_e| damaged("compression"))?;
     decoder.take(limits.bytes + 1).read_to_end(&mut body).map_err(|_e| damaged("compression"))?;
     if body.len() as u64 > limits.bytes {
         return Err(too_much("bytes", body.len() as u64, limits.bytes));

@@ -13,8 +13,9 @@ mod timecode;
 pub use cast::{Cast, Effect, Extent, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
 pub(crate) use casting::lightness;
 pub use casting::{Casting, DEFAULT_HALO, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
+pub(crate) use file::MAGIC;
 pub(crate) use file::parse_for_fuzzing;
-pub use file::{PlanLimits, read_plan, write_plan};
+pub use file::{PlanLimits, decode_plan, encode_plan, read_plan, write_plan};
 pub use landmark_block::{SampleBlock, SampleData};
 pub use timecode::parse_timecode;
 

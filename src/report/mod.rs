@@ -232,6 +232,17 @@ pub struct Report {
     pub limits: Vec<String>,
 }
 
+/// Names of the two files of a report.
+pub(crate) const FILES: [&str; 2] = ["report.html", "report.json"];
+
+/// Whether a file is one of a report, by its first bytes.
+pub(crate) fn is_report(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let page = text.starts_with("<!doctype html>") && text.contains("<title>Verification report</title>");
+    let data = text.trim_start_matches(['{', '\n', ' ']).starts_with("\"version\":");
+    page || data && text.contains("\"program\": \"understudy")
+}
+
 /// Writes `report.json` and `report.html` into `dir` (made if it is missing), readable by their owner only.
 ///
 /// With `redacted` the page holds no picture of the original, nor any output in which somebody was recognised or left
@@ -340,6 +351,10 @@ pub(crate) mod tests {
             assert_eq!(page.contains("AQID"), !redacted, "the original's picture");
             assert!(page.contains("BAUG"), "the output's picture");
             assert_eq!(page.contains("BwgJ"), !redacted, "an output in which the person is seen");
+            for name in FILES {
+                let head: Vec<u8> = std::fs::read(out.join(name)).unwrap().into_iter().take(512).collect();
+                assert!(is_report(&head), "{name} is not known again");
+            }
             let back: Report = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
             assert_eq!(back, sample());
             #[cfg(unix)]

@@ -12,7 +12,7 @@ mod read;
 mod write;
 
 pub use alias::{Aliases, Doubt};
-pub use read::read;
+pub use read::{MOST_BYTES, read};
 pub use write::{Kind, check, write};
 
 /// A piece of text on the screen.

@@ -3,8 +3,9 @@
 use super::Cue;
 use crate::{Error, Result};
 
-/// Most bytes and cues of a file.
-const MOST_BYTES: usize = 16 << 20;
+/// Most bytes of a file.
+pub const MOST_BYTES: usize = 16 << 20;
+/// Most cues.
 const MOST_CUES: usize = 100_000;
 /// Most lines and letters of a cue; longer ones are no subtitles.
 const MOST_LINES: usize = 12;
@@ -15,7 +16,8 @@ const LATEST_MS: u64 = 360_000_000;
 /// Reads a file of any of the three kinds, told apart by what is in it. Cues without text are left out.
 ///
 /// # Errors
-/// `Input` if it is none of them, is no UTF-8, or has times that go backwards; `Limit` if it is too large.
+/// `Input` if it is none of them, is no UTF-8, has times that go backwards or character references that are not known;
+/// `Limit` if it is too large.
 pub fn read(bytes: &[u8]) -> Result<Vec<Cue>> {
     if bytes.len() > MOST_BYTES {
         return Err(Error::Limit(format!("the subtitles are larger than the limit of {MOST_BYTES} bytes")));
@@ -97,7 +99,14 @@ fn push(cues: &mut Vec<Cue>, start: Option<u64>, end: Option<u64>, spoken: &str)
     if start_ms >= end_ms {
         return Err(Error::Input(format!("subtitle {number} ends before it begins")));
     }
-    let lines: Vec<String> = plain(spoken).lines().map(tidy).filter(|l| !l.is_empty()).collect();
+    let spoken = resolved(spoken);
+    // Half a name may stand in it, and players show the letter that is meant.
+    if has_reference(&spoken) {
+        return Err(Error::Input(format!(
+            "subtitle {number} holds a character reference that is not known (as &name;); write the letter itself"
+        )));
+    }
+    let lines: Vec<String> = plain(&spoken).lines().map(tidy).filter(|l| !l.is_empty()).collect();
     if lines.len() > MOST_LINES || lines.iter().map(|l| l.chars().count()).sum::<usize>() > MOST_LETTERS {
         return Err(Error::Limit(format!(
             "subtitle {number} is longer than {MOST_LINES} lines or {MOST_LETTERS} letters"
@@ -112,12 +121,12 @@ fn push(cues: &mut Vec<Cue>, start: Option<u64>, end: Option<u64>, spoken: &str)
     Ok(())
 }
 
-/// Text without `<tags>` and `{overrides}`; one that is never closed hides the rest. Character references are resolved
-/// first, so that no tag and no name hides in them, and left-over brackets go too.
+/// Text without `<tags>` and `{overrides}`; one that is never closed hides the rest, and left-over brackets go too.
+/// Character references must be resolved before, so that no tag hides in them.
 fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut open: Option<char> = None;
-    for c in resolved(text).chars() {
+    for c in text.chars() {
         match (open, c) {
             (None, '<') => open = Some('>'),
             (None, '{') => open = Some('}'),
@@ -166,6 +175,16 @@ fn resolved_once(text: &str) -> String {
     out
 }
 
+/// Whether something that reads as a character reference is left: `&`, two to thirty-two letters or digits, `;`.
+fn has_reference(text: &str) -> bool {
+    text.split('&').skip(1).any(|tail| {
+        let name = tail.strip_prefix('#').unwrap_or(tail);
+        let length = name.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let least = if name.len() < tail.len() { 1 } else { 2 };
+        (least..=32).contains(&length) && name.as_bytes().get(length) == Some(&b';')
+    })
+}
+
 fn character(name: &str) -> Option<char> {
     match name.to_ascii_lowercase().as_str() {
         "amp" => Some('&'),
@@ -186,15 +205,17 @@ fn character(name: &str) -> Option<char> {
 
 /// One line with single spaces, without control characters and without marks that nobody sees: these can carry a message.
 fn tidy(line: &str) -> String {
-    let seen = |c: &char| {
-        !c.is_control()
-            && !matches!(*c as u32, 0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
-                | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xe000..=0xf8ff | 0xfe00..=0xfe0f
-                | 0xfeff | 0xffa0 | 0xfff0..=0xfffc | 0xe0000..=0x10ffff)
-    };
-    let clean: String = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(seen).collect();
+    let spaced = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    let clean: String = spaced.filter(|c| !c.is_control() && !is_unseen(*c)).collect();
     // An arrow would begin a cue of its own.
     clean.replace("-->", "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a character is not seen: joiners, marks of direction and of variants, fillers, private ones.
+pub(super) fn is_unseen(c: char) -> bool {
+    matches!(c as u32, 0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+        | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xe000..=0xf8ff | 0xfe00..=0xfe0f | 0xfeff | 0xffa0
+        | 0xfff0..=0xfffc | 0xe0000..=0x10ffff)
 }
 
 /// Milliseconds of `H:MM:SS.cc`, `HH:MM:SS,mmm` or `MM:SS.mmm`.
@@ -256,6 +277,18 @@ mod tests {
             texts("1\n00:00:01,000 --> 00:00:02,000\nA\u{200b}n\u{202e}na &amp;lt;i&amp;gt;x <never closed\n"),
             ["Anna x"]
         );
+    }
+
+    #[test]
+    fn references_that_are_not_known_are_refused() {
+        let cue = |text: &str| read(format!("1\n00:00:01,000 --> 00:00:02,000\n{text}\n").as_bytes());
+        for text in ["Z&oacute;e", "&#x110000;", "&amp;amp;amp;amp;amp;eacute;", "&Zeta;&eta;"] {
+            let e = cue(text).unwrap_err();
+            assert!(e.exit_code() == 3 && !e.to_string().contains("oacute"), "{text}: {e}");
+        }
+        for text in ["You & I; they", "AT&T; R&B", "a&b;c", "&&;;", "100 &#; x"] {
+            assert!(cue(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -67,8 +67,10 @@ impl Vault {
         }
         fill_random(&mut head[HEAD - SALT..])?;
         let key = work.stretch(passphrase.bytes(), &head[HEAD - SALT..])?;
-        let vault = Vault { path: path.to_owned(), head, key, seed: random_key()? };
-        vault.write(&Content { seed: vault.seed.clone(), renders: vec![] })?;
+        let mut vault = Vault { path: path.to_owned(), head, key, seed: random_key()? };
+        let bytes = vault.bytes(&Content { seed: vault.seed.clone(), renders: vec![] })?;
+        files::write_private_new(path, |file| file.write_all(&bytes))?;
+        vault.path = real(path)?;
         Ok(vault)
     }
 
@@ -85,13 +87,19 @@ impl Vault {
             return Err(Error::Usage(format!("the passphrase is wrong, or the vault was altered: {}", path.display())));
         };
         let content = Content::read(&text).map_err(|e| name(e, path))?;
-        Ok(Vault { path: path.to_owned(), head: sealed.head, key, seed: content.seed })
+        Ok(Vault { path: real(path)?, head: sealed.head, key, seed: content.seed })
     }
 
-    /// Where the vault is.
+    /// Where the vault is, without links: it is changed by putting another file in its place, and behind a link the old one
+    /// would stay.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Key of a sealed file; `salt` is stored in it.
+    pub(super) fn file_key(&self, purpose: &str, salt: &[u8]) -> SealingKey {
+        SealingKey::new(derive(&self.seed, purpose, salt))
     }
 
     /// Key of the checkpoint of a job; `salt` is stored in the checkpoint.
@@ -129,9 +137,10 @@ impl Vault {
     /// As [`Vault::begin_render`].
     pub fn end_render(&self, job: &[u8; 32]) -> Result<()> {
         self.change(|content| {
-            let before = content.renders.len();
-            content.renders.retain(|(j, _)| j != job);
-            Ok(content.renders.len() != before)
+            // A list of its own: taking out of the middle would leave copies of what stood behind.
+            let kept = content.renders.iter().filter(|(j, _)| j != job).cloned().collect();
+            let before = std::mem::replace(&mut content.renders, kept);
+            Ok(content.renders.len() != before.len())
         })
     }
 
@@ -155,11 +164,13 @@ impl Vault {
     /// # Errors
     /// `Usage` if this is no vault, `Io` if it cannot be overwritten.
     pub fn destroy(path: &Path) -> Result<()> {
-        let bytes = read(path)?;
-        if !bytes.starts_with(MAGIC) {
-            return Err(Error::Usage(format!("this is no vault, and was not touched: {}", path.display())));
+        if let Err(e) = path.metadata() {
+            return Err(missing(path, &e));
         }
-        files::shred(path)
+        if files::shred(path, |head| head.starts_with(MAGIC))? {
+            return Ok(());
+        }
+        Err(Error::Usage(format!("this is no vault, and was not touched: {}", path.display())))
     }
 
     /// Reads the vault as it is now, lets `edit` change it, and writes it if that returns `true`; one process at a time.
@@ -193,15 +204,21 @@ impl Vault {
     }
 
     fn write(&self, content: &Content) -> Result<()> {
+        let bytes = self.bytes(content)?;
+        files::write_private(&self.path, |file| file.write_all(&bytes))
+    }
+
+    /// The file, sealed.
+    fn bytes(&self, content: &Content) -> Result<Vec<u8>> {
         let mut nonce = [0u8; NONCE];
         fill_random(&mut nonce)?;
         let sealed = self.key.seal(&nonce, &self.head, &content.bytes())?;
-        files::write_private(&self.path, |file| {
-            file.write_all(&self.head)?;
-            file.write_all(&nonce)?;
-            file.write_all(&sealed)
-        })
+        Ok([&self.head[..], &nonce, &sealed].concat())
     }
+}
+
+fn real(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|e| missing(path, &e))
 }
 
 impl std::fmt::Debug for Vault {
@@ -413,6 +430,19 @@ mod tests {
         std::fs::write(&m.path, b"a letter").unwrap();
         assert_eq!(Vault::destroy(&m.path).unwrap_err().exit_code(), 2);
         assert_eq!(std::fs::read(&m.path).unwrap(), b"a letter");
+    }
+
+    #[test]
+    fn a_vault_behind_a_link_leaves_no_old_copy() {
+        let m = made();
+        let link = m.path.with_extension("link");
+        std::os::unix::fs::symlink(&m.path, &link).unwrap();
+        let opened = Vault::open(&link, &passphrase("long enough")).unwrap();
+        opened.begin_render(&[1; 32]).unwrap();
+        assert!(link.is_symlink(), "the link became a vault, and the old one stays behind it");
+        assert_eq!(m.vault.pending().unwrap(), PendingRenders(1));
+        Vault::destroy(&link).unwrap();
+        assert!(!m.path.exists() && !link.is_symlink());
     }
 
     #[test]

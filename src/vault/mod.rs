@@ -1,8 +1,9 @@
 //! Secrets at rest: what a project draws at random, kept under a passphrase so that a film can be made again.
 //!
 //! ```text
-//! passphrase ─► Argon2id ─► key ─► XChaCha20-Poly1305 ─► project seed ─► invented voices      same in every render
-//!                                                     └► render seeds ─► noise, film grain    new for every render
+//! passphrase ─► Argon2id ─► key ─► XChaCha20-Poly1305 ─► project seed ─┬► invented voices      same in every render
+//!                                                     │                └► keys of checkpoints and of sealed plans
+//!                                                     └► render seeds ─► noise, film grain      new for every render
 //! ```
 //!
 //! Without a vault nothing of this is stored: seeds come from the operating system, live in memory and are wiped.
@@ -29,12 +30,15 @@
 mod file;
 mod passphrase;
 mod seal;
+mod sealed;
 mod seeds;
 
-pub(crate) use file::{MAGIC, parse_for_fuzzing};
+pub(crate) use file::MAGIC;
 pub use file::{PendingRenders, Vault};
 pub use passphrase::Passphrase;
 pub(crate) use seal::{NONCE, SealingKey, TAG};
+pub(crate) use sealed::SEALED;
+pub use sealed::is_sealed;
 pub(crate) use seeds::derive;
 pub use seeds::{RenderSeeds, Seeds, digest};
 
@@ -43,6 +47,15 @@ use zeroize::Zeroizing;
 
 /// A secret number.
 pub type Key = Zeroizing<[u8; 32]>;
+
+/// Bytes that are wiped when dropped.
+pub type ZeroBytes = Zeroizing<Vec<u8>>;
+
+/// Everything that reads bytes of vaults and of sealed files.
+pub(crate) fn parse_for_fuzzing(bytes: &[u8]) {
+    file::parse_for_fuzzing(bytes);
+    sealed::parse_for_fuzzing(bytes);
+}
 
 /// Fills `bytes` with randomness of the operating system.
 ///

@@ -3,14 +3,15 @@
 //! Five random moments; `UNDERSTUDY_SOAK=1` makes it fifty, `UNDERSTUDY_KILLS=N` any number, `UNDERSTUDY_KILL_FILM` names
 //! another film.
 
-use crate::common::{Kit, Sandbox, collect, finish, kit, signal, wait_until};
+use crate::common::{Kit, Sandbox, collect, finish, fixtures, kit, program, signal, wait_until};
 use crate::films::frame_hashes;
 use crate::refusals::left_over;
-use crate::vaults::{DISGUISE, check, knowing, make, sound_hash};
+use crate::vaults::{DISGUISE, PASSPHRASE, check, knowing, make, sound_hash};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
+use understudy::vault::{Passphrase, Vault};
 
 const CHECKPOINT: &str = ".out.mp4.checkpoint";
 
@@ -24,6 +25,23 @@ fn saved(stderr: &str) -> (u64, u64) {
 /// All that can be seen and heard.
 fn decoded(film: &Path) -> (Vec<String>, String) {
     (frame_hashes(film, None), sound_hash(film))
+}
+
+/// Which program file it is. A checkpoint and the seeds of a render belong to one build of the program: after another
+/// build a killed run begins anew, with other noise, and that is no fault of it.
+fn build() -> (u64, u64, i64, i64) {
+    let m = std::fs::metadata(program()).unwrap();
+    (m.ino(), m.len(), m.mtime(), m.mtime_nsec())
+}
+
+/// Keeps two films that differ, and says where.
+fn keep(reference: &Path, made: &Path, log: &str) -> String {
+    let folder = fixtures().join("differ");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(reference, folder.join("reference.mp4")).unwrap();
+    std::fs::copy(made, folder.join("made.mp4")).unwrap();
+    std::fs::write(folder.join("log"), log).unwrap();
+    folder.display().to_string()
 }
 
 /// A sandbox with a film, and a vault in which the seeds of its render are already drawn.
@@ -63,6 +81,7 @@ fn a_killed_run_goes_on_and_makes_the_same_film() {
     let soak = std::env::var_os("UNDERSTUDY_SOAK").is_some();
     let kills =
         std::env::var("UNDERSTUDY_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(if soak { 50 } else { 5 });
+    let built = build();
     let sandbox = begun(kit, &film);
     let vault = std::fs::read(sandbox.path("v")).unwrap();
     let again = |sandbox: &Sandbox| {
@@ -77,6 +96,7 @@ fn a_killed_run_goes_on_and_makes_the_same_film() {
     let whole = finish(&mut whole).ends_with(0);
     let events = whole.stdout.lines().count();
     let reference = decoded(&sandbox.path("out.mp4"));
+    let first = sandbox.copy(&sandbox.path("out.mp4"), "reference.mp4");
     let (_, all) = saved(&whole.stderr);
     assert!(!reference.0.is_empty() && all > 0);
 
@@ -100,10 +120,19 @@ fn a_killed_run_goes_on_and_makes_the_same_film() {
         most = most.max(known);
         eprintln!("kill {k} after event {event} of {events} {at}: {known} answers known, {asked} asked");
         assert!(known + asked <= all + 8, "more was asked than in one go: {known} + {asked}, {all}");
+        assert_eq!(build(), built, "the program was built anew while this ran: name a copy with UNDERSTUDY_PROGRAM");
         let made = decoded(&sandbox.path("out.mp4"));
-        let other: Vec<usize> = (0..reference.0.len()).filter(|i| made.0.get(*i) != reference.0.get(*i)).collect();
-        assert!(other.is_empty(), "kill {k} at {at} changed the frames {other:?}: {}", run.stderr);
-        assert_eq!(made, reference, "kill {k} at {at} changed the sound or the number of frames");
+        if made != reference {
+            let other: Vec<usize> = (0..reference.0.len()).filter(|i| made.0.get(*i) != reference.0.get(*i)).collect();
+            let kept = keep(&first, &sandbox.path("out.mp4"), &run.stderr);
+            let (frames, sound) = (made.0.len(), made.1 == reference.1);
+            panic!(
+                "kill {k} at {at} changed the frames {other:?} ({frames} of {}), same sound: {sound}; both films are in \
+                 {kept}: {}",
+                reference.0.len(),
+                run.stderr
+            );
+        }
         assert!(!left_over(&sandbox), "a part file of the killed run stays: {:?}", sandbox.files());
         assert!(!sandbox.path(CHECKPOINT).exists() && check(&sandbox).contains("0 renders"));
     }
@@ -137,7 +166,33 @@ fn an_analysis_goes_on_and_makes_the_same_plan() {
     let run = finish(knowing(&sandbox, kit).args(args).env("UNDERSTUDY_LOG", "info")).ends_with(0);
     assert!(saved(&run.stderr).0 > 0, "{}", run.stderr);
     assert!(!kept.exists(), "the checkpoint of a finished analysis stays");
-    assert_eq!(std::fs::read(sandbox.path("plan")).unwrap(), std::fs::read(sandbox.path("plain")).unwrap());
+    let plain = std::fs::read(sandbox.path("plain")).unwrap();
+    let vault = Vault::open(&sandbox.path("v"), &Passphrase::new(PASSPHRASE.into()).unwrap()).unwrap();
+    assert_eq!(*vault.open_file(&sandbox.path("plan"), "plan", 1 << 30).unwrap(), plain);
+}
+
+#[test]
+fn another_build_begins_anew_and_says_so() {
+    let Some(kit) = kit("another_build_begins_anew_and_says_so") else { return };
+    let sandbox = begun(kit, &kit.short);
+    let mut child = knowing(&sandbox, kit).args(DISGUISE).spawn().unwrap();
+    let far = || std::fs::metadata(sandbox.path(CHECKPOINT)).is_ok_and(|m| m.len() > 50_000);
+    assert!(wait_until(&mut child, far), "it ended early: {:?}", collect(child));
+    signal("KILL", &child.id().to_string());
+    collect(child).ends_with(-1);
+    // The same code, but another file.
+    let other = sandbox.copy(&program(), "other-build");
+    let mut bytes = std::fs::read(&other).unwrap();
+    bytes.push(b'x');
+    std::fs::write(&other, bytes).unwrap();
+    let mut again = std::process::Command::new(&other);
+    sandbox.tame(&mut again);
+    again.env("UNDERSTUDY_MODELS", &kit.models).env("UNDERSTUDY_PASSPHRASE", PASSPHRASE);
+    let run = finish(again.args(DISGUISE).env("UNDERSTUDY_LOG", "info")).ends_with(0);
+    assert_eq!(saved(&run.stderr).0, 0, "answers to another build were believed: {}", run.stderr);
+    assert!(run.stderr.contains("begins anew"), "{}", run.stderr);
+    // The seeds of the first are still there, for the first.
+    assert!(check(&sandbox).contains("1 renders"), "{}", check(&sandbox));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Vaults: made, opened by their passphrase only, destroyed; voices that stay and noise that does not.
 
-use crate::common::{Kit, Sandbox, ffmpeg, finish, kit, pattern};
+use crate::common::{Kit, Outcome, Sandbox, ffmpeg, finish, kit, pattern};
 use crate::refusals::left_over;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use understudy::plan::{PlanLimits, read_plan};
 
 pub const PASSPHRASE: &str = "three small words";
 pub const DISGUISE: [&str; 8] = ["disguise", "in.mp4", "-o", "out.mp4", "--preset", "web", "--vault", "v"];
@@ -108,4 +109,75 @@ fn two_renders_under_one_vault_share_no_noise() {
         assert!(!left_over(&sandbox), "{:?}", sandbox.files());
     }
     assert_ne!(made[0], made[1], "two renders have the same samples");
+}
+
+/// Runs a command with a vault and a passphrase.
+fn under(sandbox: &Sandbox, kit: &Kit, vault: &str, passphrase: &str, args: &[&str]) -> Outcome {
+    let mut command = sandbox.with(kit);
+    finish(command.args(args).args(["--vault", vault]).env("UNDERSTUDY_PASSPHRASE", passphrase))
+}
+
+#[test]
+fn a_plan_under_a_vault_is_sealed() {
+    let Some(kit) = kit("a_plan_under_a_vault_is_sealed") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.copy(&kit.short, "in.mp4");
+    make(&sandbox);
+    sandbox.run_with(kit, ["analyse", "in.mp4", "-o", "plain"]).ends_with(0);
+    under(&sandbox, kit, "v", PASSPHRASE, &["analyse", "in.mp4", "-o", "sealed"]).ends_with(0);
+    let sealed = std::fs::read(sandbox.path("sealed")).unwrap();
+    assert_eq!(std::fs::metadata(sandbox.path("sealed")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!sandbox.path(".sealed.checkpoint").exists() && !left_over(&sandbox), "{:?}", sandbox.files());
+
+    // Nothing of the plain one lies in it: no piece of its file, no number of an embedding, no name.
+    let plain = std::fs::read(sandbox.path("plain")).unwrap();
+    let plan = read_plan(&sandbox.path("plain"), PlanLimits::default()).unwrap();
+    assert!(plan.people.iter().any(|p| !p.embedding.is_empty()) && plan.tracks.iter().any(|t| !t.blocks.is_empty()));
+    let mut secrets: Vec<Vec<u8>> = plain.windows(10).step_by(5).map(<[u8]>::to_vec).collect();
+    for numbers in plan.people.iter().flat_map(|p| p.embedding.chunks_exact(2)) {
+        secrets.push(numbers.iter().flat_map(|v| v.to_le_bytes()).collect());
+        secrets.push(numbers.iter().flat_map(|v| v.to_be_bytes()).collect());
+    }
+    secrets.extend([b"in.mp4".to_vec(), b"UNDRPLAN".to_vec(), plan.source.sha256.clone().into_bytes()]);
+    let starts: std::collections::BTreeSet<[u8; 6]> = sealed.windows(6).map(|w| w.try_into().unwrap()).collect();
+    let lies_open = |s: &[u8]| starts.contains(&s[..6]) && sealed.windows(s.len()).any(|w| w == s);
+    assert_eq!(secrets.iter().filter(|s| lies_open(s)).count(), 0);
+
+    // Who has not both vault and passphrase cannot use it, and nobody can use an altered one.
+    finish(sandbox.bare().args(["vault", "new", "w"]).env("UNDERSTUDY_PASSPHRASE", PASSPHRASE)).ends_with(0);
+    sandbox.write("cut", &sealed[..sealed.len() - 1]);
+    sandbox.write("short", &sealed[..50]);
+    for at in [9, 30, 60, sealed.len() / 2, sealed.len() - 1] {
+        let mut altered = sealed.clone();
+        altered[at] ^= 2;
+        sandbox.write(&format!("altered{at}"), &altered);
+    }
+    let before = sandbox.files();
+    let render = |plan: &'static str| ["render", plan, "-o", "out.mp4", "--preset", "web"];
+    sandbox.run_with(kit, render("sealed")).refuses(2, "--vault");
+    sandbox.run_with(kit, ["verify", "in.mp4", "in.mp4", "--plan", "sealed"]).refuses(2, "--vault");
+    sandbox.run_with(kit, ["double", "check", "sealed"]).refuses(2, "--vault");
+    under(&sandbox, kit, "v", "three small wordS", &render("sealed")).refuses(2, "passphrase is wrong");
+    under(&sandbox, kit, "w", PASSPHRASE, &render("sealed")).refuses(4, "another vault");
+    for name in before.iter().filter(|n| ["cut", "short"].contains(&n.as_str()) || n.starts_with("altered")) {
+        under(&sandbox, kit, "v", PASSPHRASE, &["render", name, "-o", "out.mp4"]).ends_with(4);
+    }
+    assert_eq!(sandbox.files(), before);
+
+    // With both everything that reads plans reads it.
+    under(&sandbox, kit, "v", PASSPHRASE, &render("sealed")).ends_with(0);
+    let verify = ["verify", "in.mp4", "out.mp4", "--plan", "sealed", "--report", "attack"];
+    under(&sandbox, kit, "v", PASSPHRASE, &verify).ends_with(0);
+    let told = under(&sandbox, kit, "v", PASSPHRASE, &["double", "check", "sealed", "--name", "d01"]).ends_with(0);
+    assert!(told.stdout.contains("person"), "{}", told.stdout);
+
+    sandbox.write("out.mp4.report/letter", b"Dear sir,");
+    let run = sandbox.run(["shred", "sealed", "plain", "attack", "out.mp4.report"]).ends_with(0);
+    assert!(run.stdout.contains("other files stay"), "{}", run.stdout);
+    let left: Vec<String> =
+        sandbox.files().into_iter().filter(|f| f.contains("report") || f.contains("attack")).collect();
+    assert_eq!(left, ["out.mp4.report/", "out.mp4.report/letter"]);
+    assert!(!sandbox.path("sealed").exists() && !sandbox.path("plain").exists());
+    sandbox.run(["shred", "out.mp4.report"]).refuses(4, "not touched");
+    sandbox.run(["shred", "out.mp4.report/letter"]).refuses(4, "not touched");
 }

@@ -1,7 +1,8 @@
 //! What the world does while a film is made: the input changes, the folder goes, memory ends, the clock jumps.
 
-use crate::common::{Kit, Sandbox, collect, finish, kit, pattern, program, signal, skip, wait_until};
+use crate::common::{Kit, Sandbox, collect, finish, kit, pattern, preload, program, signal, skip, wait_until};
 use crate::refusals::left_over;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 const DISGUISE: [&str; 6] = ["disguise", "in.mp4", "-o", "out/film.mp4", "--preset", "web"];
@@ -94,6 +95,74 @@ fn too_little_memory_gives_no_film() {
     assert!(ended.iter().any(|(_, code)| *code != 0));
 }
 
+/// A control group for memory that is removed with the test; `None` where there is none or it cannot be made.
+struct Group(PathBuf);
+
+impl Group {
+    fn of(mebibytes: u64) -> Option<Self> {
+        let name = format!("understudy-test-{}-{mebibytes}", std::process::id());
+        let bytes = (mebibytes << 20).to_string();
+        // The second version of control groups, then the first.
+        for (root, limits) in [
+            ("/sys/fs/cgroup", &[("memory.max", bytes.as_str()), ("memory.swap.max", "0")][..]),
+            ("/sys/fs/cgroup/memory", &[("memory.limit_in_bytes", &bytes), ("memory.swappiness", "0")]),
+        ] {
+            if !std::path::Path::new(root).join("cgroup.procs").exists() {
+                continue;
+            }
+            let group = Group(std::path::Path::new(root).join(&name));
+            if std::fs::create_dir(&group.0).is_ok()
+                && limits.iter().all(|(file, value)| std::fs::write(group.0.join(file), value).is_ok())
+            {
+                return Some(group);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Empty, but the kernel may still count its last process.
+        let gone = || std::fs::remove_dir(&self.0).is_ok() || !self.0.exists();
+        for _ in 0..100 {
+            if gone() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_control_group_without_memory_gives_no_film() {
+    let name = "a_control_group_without_memory_gives_no_film";
+    let Some(kit) = kit(name) else { return };
+    let mut ended = Vec::new();
+    for mebibytes in [24, 150] {
+        let Some(group) = Group::of(mebibytes) else {
+            return skip(name, "no control group can be made here (root is needed)");
+        };
+        let sandbox = Sandbox::new();
+        sandbox.copy(&kit.short, "in.mp4");
+        let script = "echo $$ > \"$1/cgroup.procs\" && exec \"$0\" disguise in.mp4 -o out.mp4 --preset web --threads 1";
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).arg(program()).arg(&group.0);
+        sandbox.tame(&mut command);
+        let run = finish(command.env("UNDERSTUDY_MODELS", &kit.models));
+        ended.push((mebibytes, run.code));
+        // The kernel kills what takes more; a film is there whole and cleared, or not at all.
+        assert!([-1, 0, 5, 6].contains(&run.code), "{mebibytes} MiB: {} {}", run.code, run.stderr);
+        assert_eq!(sandbox.path("out.mp4").exists(), run.code == 0, "{mebibytes} MiB");
+        if run.code != 0 && mebibytes > 24 {
+            sandbox.run_with(kit, ["disguise", "in.mp4", "-o", "out.mp4", "--preset", "web"]).ends_with(0);
+            assert!(!left_over(&sandbox), "what the killed run left stays: {:?}", sandbox.files());
+        }
+    }
+    eprintln!("MiB of the control group and exit codes: {ended:?}");
+    assert!(ended.iter().any(|(_, code)| *code == -1), "no run was killed");
+}
+
 /// A library that lets every clock jump by up to a day, back and forth.
 const JUMPS: &str = r#"
 #define _GNU_SOURCE
@@ -130,13 +199,7 @@ fn a_clock_that_jumps_changes_nothing() {
     let Some(kit) = kit(name) else { return };
     let sandbox = Sandbox::new();
     sandbox.copy(&kit.short, "in.mp4");
-    sandbox.write("jumps.c", JUMPS.as_bytes());
-    let library = sandbox.path("jumps.so");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(sandbox.path("jumps.c"));
-    if !compiler.arg("-ldl").status().is_ok_and(|s| s.success()) {
-        return skip(name, "no C compiler");
-    }
+    let Some(library) = preload(&sandbox, "jumps", JUMPS) else { return skip(name, "no C compiler") };
     let args = ["disguise", "in.mp4", "-o", "out.mp4", "--preset", "web", "--redacted"];
     let run = finish(sandbox.with(kit).args(args).env("LD_PRELOAD", &library)).ends_with(0);
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);

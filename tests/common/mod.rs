@@ -214,6 +214,15 @@ pub fn signal(name: &str, process: &str) {
     assert!(status.success(), "kill -{name} {process}");
 }
 
+/// Compiles a library that stands before the system's own (`LD_PRELOAD`); `None` without a compiler.
+pub fn preload(sandbox: &Sandbox, name: &str, source: &str) -> Option<PathBuf> {
+    let from = sandbox.write(&format!("{name}.c"), source.as_bytes());
+    let library = sandbox.path(&format!("{name}.so"));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(from).arg("-ldl");
+    compiler.status().is_ok_and(|s| s.success()).then_some(library)
+}
+
 /// Runs an FFmpeg tool and returns its standard output; panics with its errors.
 pub fn tool<S: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = S>) -> String {
     let run = Command::new(name).args(args).stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{name}: {e}"));

@@ -16,12 +16,54 @@ const NUMBERS: [&[u8; 4]; 55] = [
     b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl",
 ];
 
+/// Boxes of a fixed length: the most bytes of their bodies in any version. Behind it text could stand that nobody reads.
+#[rustfmt::skip]
+const SHORT: [(&[u8; 4], u64); 25] = [
+    (b"ftyp", 256), (b"styp", 256), (b"vmhd", 12), (b"smhd", 8), (b"mehd", 12), (b"trex", 24), (b"mfhd", 8),
+    (b"mfro", 8), (b"tfdt", 12), (b"cslg", 44), (b"pasp", 8), (b"colr", 19), (b"fiel", 2), (b"btrt", 12), (b"clap", 32),
+    (b"mdcv", 24), (b"clli", 4), (b"gama", 4), (b"pcmC", 6), (b"frma", 4), (b"enda", 2), (b"dac3", 3), (b"mvhd", 112),
+    (b"tkhd", 96), (b"mdhd", 36),
+];
+/// Most bytes of a handler or of data references.
+const MOST_TEXT: u64 = 4096;
+
 /// The list of no tags at all that FFmpeg writes into every MP4 file.
 const NO_TAGS: &[u8] = b"\0\0\0\x35meta\0\0\0\0\0\0\0\x21hdlr\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0\0\0\0\x08ilst";
 
 /// Reads all boxes of a file.
 pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
-    level(bytes, 0, end, 0, walk)
+    level(bytes, 0, end, 0, walk)?;
+    let media = walk.media;
+    if !media.unknown && media.claimed < media.bytes {
+        // Programs that drop a track may leave its samples where they were.
+        let left = media.bytes - media.claimed;
+        walk.object("container.hidden", 0, format!("{left} bytes of media that belong to no track"));
+    }
+    Ok(())
+}
+
+/// Adds the sizes of a track's samples (ISO/IEC 14496-12 §8.7.3).
+fn sizes(bytes: &mut Bytes, body: u64, end: u64, walk: &mut Walk) -> Result<()> {
+    let head = bytes.read(body, 12.min(end - body) as usize)?;
+    let (Some(each), Some(count)) = (head.get(4..8).map(number), head.get(8..12).map(number)) else {
+        walk.media.unknown = true;
+        return Ok(());
+    };
+    // QuickTime counts samples of sound as one byte each, however long they are.
+    walk.media.unknown |= each == 1;
+    walk.media.claimed = walk.media.claimed.saturating_add(each.saturating_mul(count));
+    let mut at = if each == 0 { body + 12 } else { end };
+    let table = (body + 12).saturating_add(count.saturating_mul(4)).min(end);
+    while at < table {
+        let piece = bytes.read(at, (table - at).min(1 << 16) as usize)?;
+        if piece.is_empty() {
+            break;
+        }
+        let sum: u64 = piece.chunks_exact(4).map(number).sum();
+        walk.media.claimed = walk.media.claimed.saturating_add(sum);
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 fn level(bytes: &mut Bytes, from: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
@@ -57,24 +99,33 @@ fn header(head: &[u8], at: u64, end: u64) -> Option<([u8; 4], u64, u64)> {
 
 fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
     let name = kind.escape_ascii().to_string();
+    let most = SHORT.iter().find(|s| *s.0 == kind).map(|s| s.1);
+    let most = most.or([b"hdlr", b"dref"].contains(&&kind).then_some(MOST_TEXT));
+    if most.is_some_and(|most| end - body > most) {
+        walk.object("container.hidden", at, format!("a `{name}` box longer than what stands in it"));
+    }
     match &kind {
         k if FOLDERS.contains(&k) => {
+            walk.media.unknown |= k == b"moof"; // fragments may leave sizes to their defaults
             if depth >= DEEPEST {
                 walk.object("container.damaged", at, "boxes nested too deeply");
                 return Ok(());
             }
             level(bytes, body, end, depth + 1, walk)?;
         }
+        b"stsz" => sizes(bytes, body, end, walk)?,
+        b"stz2" => walk.media.unknown = true,
+        b"colr" => colour(&bytes.read(body, 4.min(end - body) as usize)?, at, walk),
         k if NUMBERS.contains(&k) => {}
-        b"mdat" if depth == 0 => {}
+        b"mdat" if depth == 0 => walk.media.bytes = walk.media.bytes.saturating_add(end - body),
         b"free" | b"skip" | b"wide" => {
             if !bytes.is_zero(body, end)? {
                 walk.object("container.hidden", at, format!("a `{name}` box that is not empty"));
             }
         }
         b"mvhd" | b"tkhd" | b"mdhd" => times(&bytes.read(body, 20.min(end - body) as usize)?, at, &name, walk),
-        b"hdlr" => handler(&bytes.read(body, (end - body).min(4096) as usize)?, at, walk),
-        b"dref" => references(&bytes.read(body, (end - body).min(4096) as usize)?, at, walk),
+        b"hdlr" => handler(&bytes.read(body, (end - body).min(MOST_TEXT) as usize)?, at, walk),
+        b"dref" => references(&bytes.read(body, (end - body).min(MOST_TEXT) as usize)?, at, walk),
         b"stsd" => entries(bytes, body, end, depth, walk)?,
         b"udta" | b"meta" | b"ilst" | b"keys" => {
             let empty = &kind == b"udta"
@@ -97,6 +148,13 @@ fn times(head: &[u8], at: u64, name: &str, walk: &mut Walk) {
     let stamps = if head.first() == Some(&1) { head.get(4..20) } else { head.get(4..12) };
     if stamps.is_none_or(|s| s.iter().any(|b| *b != 0)) {
         walk.object("container.time", at, format!("a creation or modification time in `{name}`"));
+    }
+}
+
+/// Colours as numbers; a profile of a device holds texts (ICC.1:2010, §9).
+fn colour(kind: &[u8], at: u64, walk: &mut Walk) {
+    if kind != b"nclx" && kind != b"nclc" {
+        walk.object("container.part", at, "a colour profile, which may name a device and a time");
     }
 }
 

@@ -47,11 +47,18 @@ const VOID: u32 = 0xEC;
 const MUXING_APP: u32 = 0x4D80;
 const WRITING_APP: u32 = 0x5741;
 const TRACK_TYPE: u32 = 0x83;
-const LANGUAGES: [u32; 2] = [0x0022_B59C, 0x0022_B59D];
+const LANGUAGES: [u32; 3] = [0x0022_B59C, 0x0022_B59D, 0x447A];
 const TAGS: u32 = 0x1254_C367;
-const TAG_PARTS: [u32; 8] = [0x7373, 0x63C0, 0x67C8, 0x68CA, 0x63CA, 0x63C5, 0x447A, 0x4484];
+const TAG_PARTS: [u32; 6] = [0x7373, 0x63C0, 0x67C8, 0x68CA, 0x63C5, 0x4484];
 const TAG_NAME: u32 = 0x45A3;
 const TAG_STRING: u32 = 0x4487;
+const DOC_TYPE: u32 = 0x4282;
+const CODEC_ID: u32 = 0x86;
+/// Coded data of any length: CodecPrivate, SimpleBlock, Block.
+const CODED: [u32; 3] = [0x63A2, 0xA3, 0xA1];
+/// Most bytes of a number, and of a text.
+const MOST_NUMBER: u64 = 8;
+const MOST_TEXT: u64 = 256;
 
 /// Reads all elements of a file.
 pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
@@ -95,10 +102,23 @@ fn header(head: &[u8], at: u64, end: u64) -> Option<(u32, u64, u64)> {
 
 fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, walk: &mut Walk) -> Result<()> {
     let text = |bytes: &mut Bytes| -> Result<String> {
-        let raw = bytes.read(body, (end - body).min(256) as usize)?;
+        let raw = bytes.read(body, (end - body).min(MOST_TEXT) as usize)?;
         Ok(String::from_utf8_lossy(&raw).trim_matches(['\0', ' ']).to_owned())
     };
+    let texts = [MUXING_APP, WRITING_APP, TAG_NAME, TAG_STRING, DOC_TYPE, CODEC_ID];
+    if (texts.contains(&id) || LANGUAGES.contains(&id)) && end - body > MOST_TEXT {
+        walk.object("container.hidden", at, "a text longer than any that belongs there");
+    }
     match id {
+        DOC_TYPE if !["matroska", "webm"].contains(&text(bytes)?.as_str()) => {
+            walk.object("container.name", at, "a document type that is not known");
+        }
+        CODEC_ID
+            if !text(bytes)?.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_/.".contains(&b)) =>
+        {
+            walk.object("container.name", at, "a codec's name that is none");
+        }
+        DOC_TYPE | CODEC_ID => {}
         _ if FOLDERS.contains(&id) || id == TAGS || TAG_PARTS[..3].contains(&id) => {
             if depth >= DEEPEST {
                 walk.object("container.damaged", at, "elements nested too deeply");
@@ -106,7 +126,11 @@ fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, w
             }
             level(bytes, body, end, depth + 1, walk)?;
         }
-        _ if PLAIN.contains(&id) || MORE.contains(&id) || TAG_PARTS[3..].contains(&id) => {}
+        _ if PLAIN.contains(&id) || MORE.contains(&id) || TAG_PARTS[3..].contains(&id) => {
+            if !CODED.contains(&id) && end - body > MOST_NUMBER {
+                walk.object("container.hidden", at, "a number longer than numbers are");
+            }
+        }
         VOID => {
             if !bytes.is_zero(body, end)? {
                 walk.object("container.hidden", at, "an empty element that is not empty");
@@ -187,7 +211,18 @@ mod tests {
     fn a_plain_film_passes_and_extras_do_not() {
         let plain = film(&[]);
         assert_eq!((plain.container, plain.tracks, plain.objections.len()), ("matroska", [1, 0, 0], 0), "{plain:?}");
-        let cases: [(Vec<u8>, &str); 6] = [
+        let long = |text: &[u8], secret: &[u8]| [text, &[0; 300], secret].concat();
+        let tag = |id, body: &[u8]| element(0x1254_C367, &element(0x7373, &element(0x63C0, &element(id, body))));
+        let duration = element(0x4487, &long(b"00:00:01.0", b"48.8584 N"));
+        let track = |id, body: &[u8]| element(0x1654_AE6B, &element(0xAE, &element(id, body)));
+        let cases: [(Vec<u8>, &str); 13] = [
+            (element(0x1549_A966, &element(0x4D80, &long(b"Lavf", b"48.8584 N"))), "container.hidden"),
+            (element(0x1254_C367, &element(0x7373, &element(0x67C8, &duration))), "container.hidden"),
+            (element(0x1549_A966, &element(0x4489, b"a secret of some length")), "container.hidden"),
+            (tag(0x63CA, b"Anna"), "container.part"),
+            (tag(0x447A, b"fas"), "container.language"),
+            (track(0x86, b"from anna"), "container.name"),
+            (element(0x1A45_DFA3, &element(0x4282, b"anna")), "container.name"),
             (element(0x1043_A770, b""), "container.chapters"),
             (element(0x1941_A469, b""), "container.attachment"),
             (element(0x1549_A966, &element(0x4461, &[1; 8])), "container.time"),

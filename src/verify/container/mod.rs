@@ -42,6 +42,19 @@ pub(crate) struct Walk {
     pub objections: Vec<Objection>,
     /// The track being read is a picture track (MP4 only).
     in_picture: bool,
+    /// Bytes of media in the file, and how many of them tracks claim (MP4 only).
+    media: Media,
+}
+
+/// What stands in a file for players, and what they are told to read of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Media {
+    /// Bytes there.
+    bytes: u64,
+    /// Bytes of all samples of all tracks.
+    claimed: u64,
+    /// Tracks do not say it in a way that can be summed.
+    unknown: bool,
 }
 
 impl Walk {
@@ -172,7 +185,10 @@ pub(crate) mod tests {
         hdlr.extend([0; 12]);
         hdlr.extend(name.as_bytes());
         hdlr.push(0);
-        let mdia = [boxed(b"mdhd", &[0; 24]), boxed(b"hdlr", &hdlr)].concat();
+        // One picture of the length of what stands in `mdat`.
+        let sizes = [&[0; 4][..], &[0; 4], &[0, 0, 0, 1], &[0, 0, 0, if handler == b"vide" { 14 } else { 0 }]].concat();
+        let minf = boxed(b"minf", &boxed(b"stbl", &boxed(b"stsz", &sizes)));
+        let mdia = [boxed(b"mdhd", &[0; 24]), boxed(b"hdlr", &hdlr), minf].concat();
         boxed(b"trak", &[boxed(b"tkhd", &tkhd), boxed(b"mdia", &mdia)].concat())
     }
 
@@ -190,14 +206,24 @@ pub(crate) mod tests {
 
     #[test]
     fn a_plain_film_has_nothing_to_object_to() {
-        let w = walk_bytes(&film(&[], &boxed(b"free", &[0; 40]), "VideoHandler", 0));
+        let colours = boxed(b"colr", b"nclx\0\x01\0\x01\0\x01\0");
+        let w = walk_bytes(&film(&colours, &boxed(b"free", &[0; 40]), "VideoHandler", 0));
         assert_eq!((w.container, w.tracks, w.objections.len()), ("mp4", [1, 1, 0], 0), "{:?}", w.objections);
     }
 
     #[test]
     fn hidden_things_are_found() {
         let udta = boxed(b"udta", &boxed(b"\xa9xyz", b"\0\x12\0\0+48.8584+002.2945/"));
-        let cases: [(Vec<u8>, &str); 8] = [
+        let padded = |text: &str| format!("{text}{}48.8584 N", "\0".repeat(5000));
+        let refs = [&[0u8; 7][..], b"\x01\0\0\0\x0curl \0\0\0\x01", &[0; 5000], b"48.8584 N"].concat();
+        let cases: [(Vec<u8>, &str); 15] = [
+            (film(&[], &boxed(b"mdat", b"a voice of a track that is gone"), "VideoHandler", 0), "container.hidden"),
+            (film(&[], &[], &padded("VideoHandler"), 0), "container.hidden"),
+            (film(&boxed(b"dref", &refs), &[], "VideoHandler", 0), "container.hidden"),
+            (film(&boxed(b"pasp", b"a secret of some length"), &[], "VideoHandler", 0), "container.hidden"),
+            (film(&boxed(b"tkhd", &[0; 200]), &[], "VideoHandler", 0), "container.hidden"),
+            (film(&boxed(b"colr", b"profacspAPPL"), &[], "VideoHandler", 0), "container.part"),
+            (film(&boxed(b"colr", b""), &[], "VideoHandler", 0), "container.part"),
             (film(&udta, &[], "VideoHandler", 0), "container.tag"),
             (film(&[], &boxed(b"uuid", b"0123456789abcdefXMP"), "VideoHandler", 0), "container.part"),
             (film(&[], &boxed(b"free", b"hidden"), "VideoHandler", 0), "container.hidden"),
