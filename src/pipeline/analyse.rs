@@ -34,7 +34,7 @@ const PROFILE_SCORE: f32 = 0.8;
 
 /// Two tracks seen together for at most so many frames may be one face, if their boxes overlap by this much on average.
 const MOST_TOGETHER: u64 = 250;
-const ONE_FACE: f32 = 0.3;
+const ONE_FACE: f32 = 0.12;
 
 /// What to analyse.
 pub struct AnalyseJob<'a> {

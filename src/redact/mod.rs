@@ -19,6 +19,9 @@ pub const CELLS_ACROSS: f32 = 6.0;
 /// Levels per channel left by blur and mosaic.
 const LEVELS: f32 = 31.0;
 
+/// Levels per channel of the one colour of a solid cover.
+const COVER_LEVELS: f32 = 63.0;
+
 /// How a shape is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cover {
@@ -53,8 +56,10 @@ pub fn cover(frame: &mut Frame, shape: &Shape, how: Cover, face_width_px: f32) -
     match how {
         Cover::Silhouette => fill(&mut patch, [0.02, 0.02, 0.025]),
         Cover::Solid => {
-            let mean = mean(&patch).map(|v| quantise(v, 15.0));
-            fill(&mut patch, mean);
+            // Half as colourful, so that it does not catch the eye; in fine steps, so that it does not flicker.
+            let mean = mean(&patch);
+            let grey = (mean[0] + mean[1] + mean[2]) / 3.0;
+            fill(&mut patch, mean.map(|v| quantise((v + grey) / 2.0, COVER_LEVELS)));
         }
         Cover::Mosaic => cells(&mut patch, cell, false),
         Cover::Blur => cells(&mut patch, cell, true),
