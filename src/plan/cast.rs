@@ -51,6 +51,10 @@ pub struct VoiceChoice {
     /// Times in which this person speaks, as pairs of timecodes.
     #[serde(default)]
     pub times: Vec<(String, String)>,
+    /// For a kept `channel`: `disguise` (the default) disguises it wherever another channel, which is protected, has sound,
+    /// because its microphone may have picked that up; `accept` leaves everything as recorded that it picked up.
+    #[serde(default)]
+    pub bleed: Option<String>,
     /// For `replace`: sound file of the actor, beside the cast. It begins with the first picture.
     #[serde(default)]
     pub file: Option<String>,
@@ -60,6 +64,20 @@ pub struct VoiceChoice {
     /// For `pitch`: whether the resonances move with it. Default: no.
     #[serde(default)]
     pub formants: Option<bool>,
+}
+
+impl VoiceChoice {
+    /// Whether this protects nobody: the voice stays as recorded, or can be shifted back.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.style == "keep" || self.style == "pitch"
+    }
+
+    /// Whether what a kept channel picked up of others may be heard.
+    #[must_use]
+    pub fn accepts_bleed(&self) -> bool {
+        self.is_open() && self.bleed.as_deref() == Some("accept")
+    }
 }
 
 fn pseudo() -> String {
@@ -310,7 +328,25 @@ impl Cast {
         Ok(())
     }
 
+    fn check_bleed(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
+        let open = voice.is_open() && voice.channel.is_some();
+        match voice.bleed.as_deref() {
+            None => Ok(()),
+            Some("disguise" | "accept") if open => Ok(()),
+            Some("disguise" | "accept") => {
+                Err(self.error_at(at, "voice `bleed` belongs to a kept `channel`: everything else is disguised anyway"))
+            }
+            Some(other) => {
+                let message = format!(
+                    "voice `bleed` is \"{other}\"; use disguise, or accept if whoever this channel picked up may be heard"
+                );
+                Err(self.error_at(at, &message))
+            }
+        }
+    }
+
     fn check_voice(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
+        self.check_bleed(voice, at)?;
         if !VOICE_STYLES.contains(&voice.style.as_str()) {
             let message = format!("voice `style` is \"{}\"; use {}", voice.style, VOICE_WORDS);
             return Err(self.error_at(at, &message));
@@ -459,6 +495,7 @@ fn voice_or_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vo
                 channel: None,
                 stream: None,
                 times: vec![],
+                bleed: None,
                 file: None,
                 semitones: None,
                 formants: None,
@@ -508,6 +545,25 @@ to = "00:14:20"
         let face = cast.people[0].face.as_ref().unwrap().get_ref();
         assert_eq!(face, &FaceChoice::Swap { double: Some("d07".into()), halo: Some(0.35) });
         assert_eq!(cast.people[1].voice.as_ref().unwrap().style, "keep");
+    }
+
+    #[test]
+    fn bleed_belongs_to_a_kept_channel() {
+        let cast = |voice: &str| Cast::parse(&format!("[[person]]\nalias = \"A\"\nvoice = {{ {voice} }}\n"), "cast");
+        let kept = cast("style = \"keep\", channel = 2, bleed = \"accept\"").unwrap();
+        assert!(kept.people[0].voice.as_ref().unwrap().accepts_bleed());
+        for more in ["", ", bleed = \"disguise\""] {
+            let kept = cast(&format!("style = \"keep\", channel = 2{more}")).unwrap();
+            assert!(!kept.people[0].voice.as_ref().unwrap().accepts_bleed());
+        }
+        for (voice, word) in [
+            ("style = \"keep\", channel = 2, bleed = \"yes\"", "accept"),
+            ("style = \"keep\", times = [[\"0:01\", \"0:02\"]], bleed = \"accept\"", "`channel`"),
+            ("channel = 1, bleed = \"accept\"", "kept"),
+        ] {
+            let e = cast(voice).unwrap_err().to_string();
+            assert!(e.contains("line 2") && e.contains(word), "{e}");
+        }
     }
 
     #[test]
