@@ -5,7 +5,8 @@ use crate::media::{AudioInfo, AudioReader, Limits, Probe, Writer};
 use crate::plan::{Cast, Finding, parse_timecode};
 use crate::voice::activity::{Activity, Ranges};
 use crate::voice::{
-    ClearedAudio, Secret, SpeechAnalyser, SpeechStatistics, StreamPolicy, Timeline, VoiceStage, VoiceStyle,
+    ClearedAudio, Secret, SpeechAnalyser, SpeechStatistics, StreamPolicy, Timeline, VoiceFinding, VoiceStage,
+    VoiceStyle,
 };
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -222,12 +223,16 @@ impl SoundMaker {
         statistics: SpeechStatistics,
         secret: &Secret,
     ) -> Result<Self> {
+        let stage = VoiceStage::new(info.format, policy, statistics, secret)?;
+        if stage.recorded_findings().contains(&VoiceFinding::PitchOnly) {
+            tracing::warn!("{}", VoiceFinding::PitchOnly);
+        }
         Ok(SoundMaker {
             index,
             format: info.format,
             start_secs: info.start_secs,
             reader: AudioReader::open(path, info.stream_index, limits, salvage)?,
-            stage: VoiceStage::new(info.format, policy, statistics, secret)?,
+            stage,
             ready: VecDeque::new(),
             ended: false,
         })
