@@ -7,8 +7,8 @@ use crate::voice::turns::{GRID_PER_SEC, Lips, Turn, turns};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Added to every stretch of speech on both sides, seconds.
-const PAD_SECS: f64 = 0.3;
+/// Added to every stretch of speech on both sides before its speaker is looked for, seconds: joins syllables.
+const JOIN_SECS: f64 = 0.05;
 /// Shorter sounds are clicks, frames of 10 ms.
 const LEAST_FRAMES: u64 = 8;
 /// Loudness of nothing, dB.
@@ -65,7 +65,7 @@ fn hear(
 ) -> Result<(Vec<f32>, Vec<(f64, f64)>)> {
     let mut reader = AudioReader::open(job.input, info.stream_index, job.limits, job.plan.salvaged)?;
     let mut activity = Activity::new(info.format.rate_hz);
-    let (mut levels, mut ranges, mut mono) = (Vec::new(), Ranges::new(PAD_SECS, LEAST_FRAMES), Vec::new());
+    let (mut levels, mut ranges, mut mono) = (Vec::new(), Ranges::new(JOIN_SECS, LEAST_FRAMES), Vec::new());
     let shift = (lead_secs.clamp(-3600.0, 3600.0) * f64::from(FRAMES_PER_SEC)).round() as i64;
     levels.resize(shift.max(0) as usize, SILENCE_DB);
     let mut skip = shift.min(0).unsigned_abs();
@@ -74,7 +74,7 @@ fn hear(
         if skip > 0 {
             skip -= 1;
         } else {
-            levels.push(h.level_db);
+            levels.push(h.bright_db);
         }
     };
     while let Some(block) = reader.next()? {

@@ -27,8 +27,8 @@ const BANDS: usize = 3;
 /// One frame of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heard {
-    /// Mean power above 80 Hz, in dB of full scale, at least −90.
-    pub level_db: f32,
+    /// Mean power above 2.5 kHz, in dB of full scale, at least −90: where open mouths and hisses are heard best.
+    pub bright_db: f32,
     /// Whether the sound is 9 dB above the floor in any band.
     pub active: bool,
 }
@@ -128,7 +128,7 @@ impl Activity {
             active |= level + LEAST > MARGIN * (floor.next() + LEAST);
         }
         self.before = power;
-        hear(Heard { level_db: 10.0 * (power.iter().sum::<f32>() + LEAST).log10(), active });
+        hear(Heard { bright_db: 10.0 * (power[BANDS - 1] + LEAST).log10(), active });
     }
 }
 
