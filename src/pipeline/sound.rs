@@ -504,9 +504,12 @@ mod tests {
         for t in [(3.0, 7.0), (14.0, 18.0)] {
             assert!(covers.iter().any(|c| c.0 <= t.0 - 0.1 && c.1 >= t.1 - 0.1), "{covers:?}");
         }
-        // The same without the cover: the attack finds A, so the test can fail.
-        let (out, findings, _) = made(&path, &TWO.replace("BLEED", ", bleed = \"accept\""));
+        // The same without the cover: the attack finds A, so the test can fail. Nobody is cast for channel 1 here, because a
+        // cast that protects by channel alone may not accept bleed.
+        let alone = "[[person]]\nalias = \"B\"\nvoice = { style = \"keep\", channel = 2, bleed = \"accept\" }\n";
+        let (out, findings, _) = made(&path, alone);
         assert!(leaks(&out[1]) > 50 && same(&out[1], 1.0, 19.0), "{}", leaks(&out[1]));
+        assert!(findings.iter().any(|f| f.kind == "voice.bleed-accepted"), "{findings:?}");
         assert!(!findings.iter().any(|f| f.kind == "voice.bleed"));
         // A's own times hold all the same.
         let times = "[[person]]\nalias = \"A2\"\nvoice = { times = [[\"2.5\", \"7.5\"], [\"13.5\", \"18.5\"]] }\n";

@@ -20,6 +20,9 @@ const HEIGHT: (usize, usize) = (10, 152);
 /// Added to an opening, as a share of the face's height, before the logarithm.
 const CLOSED: f32 = 0.01;
 
+/// Start and end in seconds.
+type Span = (f64, f64);
+
 /// What is to be looked at.
 pub struct VoicesJob<'a> {
     /// The film.
@@ -62,7 +65,7 @@ fn hear(
     info: &AudioInfo,
     lead_secs: f64,
     check: &dyn Fn() -> Result<()>,
-) -> Result<(Vec<f32>, Vec<(f64, f64)>)> {
+) -> Result<(Vec<f32>, Vec<Span>)> {
     let mut reader = AudioReader::open(job.input, info.stream_index, job.limits, job.plan.salvaged)?;
     let mut activity = Activity::new(info.format.rate_hz);
     let (mut levels, mut ranges, mut mono) = (Vec::new(), Ranges::new(JOIN_SECS, LEAST_FRAMES), Vec::new());
@@ -90,7 +93,7 @@ fn hear(
     activity.finish(&mut hear);
     let lead = shift as f64 / f64::from(FRAMES_PER_SEC);
     let end = levels.len() as f64 / f64::from(FRAMES_PER_SEC);
-    let inside = |(a, b): (f64, f64)| ((a + lead).max(0.0), (b + lead).min(end));
+    let inside = |(a, b): Span| ((a + lead).max(0.0), (b + lead).min(end));
     let speech = ranges.finish().into_iter().map(inside).filter(|r| r.0 < r.1).collect();
     Ok((levels, speech))
 }

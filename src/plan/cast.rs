@@ -325,7 +325,22 @@ impl Cast {
         for r in &self.regions {
             self.check_region(r)?;
         }
-        Ok(())
+        self.check_accepted()
+    }
+
+    /// Accepting bleed beside somebody who is protected by channel alone would let that voice be heard.
+    fn check_accepted(&self) -> Result<()> {
+        let voices = || self.people.iter().filter_map(|p| Some((p.alias.span().start, p.voice.as_ref()?)));
+        let hidden = || voices().filter(|(_, v)| !v.is_open()).map(|(_, v)| v);
+        let by_channel_alone = hidden().any(|v| v.channel.is_some()) && !hidden().any(|v| !v.times.is_empty());
+        match voices().find(|(_, v)| v.accepts_bleed()) {
+            Some((at, _)) if by_channel_alone => {
+                let message = "`bleed = \"accept\"` lets everybody be heard whom this channel picked up: give, in another entry, \
+                               the `times` in which the protected person speaks";
+                Err(self.error_at(at, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_bleed(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
@@ -560,6 +575,10 @@ to = "00:14:20"
             ("style = \"keep\", channel = 2, bleed = \"yes\"", "accept"),
             ("style = \"keep\", times = [[\"0:01\", \"0:02\"]], bleed = \"accept\"", "`channel`"),
             ("channel = 1, bleed = \"accept\"", "kept"),
+            (
+                "style = \"keep\", channel = 2, bleed = \"accept\" }\n[[person]]\nalias = \"B\"\nvoice = { channel = 1",
+                "`times`",
+            ),
         ] {
             let e = cast(voice).unwrap_err().to_string();
             assert!(e.contains("line 2") && e.contains(word), "{e}");

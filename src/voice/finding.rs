@@ -27,6 +27,8 @@ pub enum VoiceFinding {
         /// Seconds, channels added up, rounded up.
         secs: u64,
     },
+    /// What a kept channel picked up of others is heard, as the cast says.
+    BleedAccepted,
     /// No pseudo-speaker far enough from the source was drawn in many tries; the last draw was used.
     NearSource,
 }
@@ -43,6 +45,7 @@ impl VoiceFinding {
             VoiceFinding::PitchOnly => "voice.pitch-only",
             VoiceFinding::Replaced => "voice.replaced",
             VoiceFinding::Bleed { .. } => "voice.bleed",
+            VoiceFinding::BleedAccepted => "voice.bleed-accepted",
             VoiceFinding::NearSource => "voice.near-source",
         }
     }
@@ -67,6 +70,9 @@ impl std::fmt::Display for VoiceFinding {
                 f,
                 "{secs} s of kept channels were disguised all the same: there is sound on a protected channel that they may \
                  have picked up; if it is not the protected voice, list that person's `times` and set bleed = \"accept\""
+            ),
+            VoiceFinding::BleedAccepted => f.write_str(
+                "everybody whom a kept channel picked up is heard outside of the protected `times`, by the cast: listen to it all",
             ),
             VoiceFinding::NearSource => f.write_str("the drawn voice may resemble the source; draw another secret"),
         }
