@@ -56,6 +56,12 @@ pub enum Command {
     /// Reads SRT, WebVTT or ASS; writes times and plain text only, as .srt or .vtt. Words of the cast's [words] get their
     /// aliases; words that are only like them are covered by … and told. Subtitles inside films are always dropped.
     Subtitles(Subtitles),
+    /// Propose who speaks when, from lips and sound, for a person to confirm
+    ///
+    /// Compares the moving lips of a plan with the loudness of the film and prints entries for a cast: `times` per person,
+    /// each with a confidence. They are proposals: watch every range before you use it. Nothing follows from them by
+    /// itself, and whatever nobody is named for stays disguised.
+    Voices(Voices),
     /// Make, check or destroy a vault, which keeps the voices of a project under a passphrase
     #[command(subcommand)]
     Vault(Vault),
@@ -72,6 +78,29 @@ pub struct Subtitles {
     /// Cast file with a [words] list
     #[arg(long)]
     pub cast: PathBuf,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Machine
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// `voices`
+#[derive(Debug, Args)]
+pub struct Voices {
+    /// The analysed film
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Its plan
+    #[arg(long, value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// File for the proposals (TOML); default: standard output
+    #[arg(short, long, value_name = "CAST")]
+    pub output: Option<PathBuf>,
+    /// Sound stream to listen to, from 1
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub stream: u16,
     /// Write over an existing file
     #[arg(long)]
     pub force: bool,
@@ -154,6 +183,10 @@ pub struct Output {
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// Who becomes whom (TOML); everybody not listed is disguised
+    ///
+    /// Voices: `pseudo` (the default), `whisper`, `replace`, `silence`, `keep`, and `pitch`, which is NO PROTECTION: anybody
+    /// can shift it back and recognise the voice. A kept channel is disguised wherever a protected one has sound, unless
+    /// its entry says bleed = "accept".
     #[arg(long, value_name = "CAST")]
     pub cast: Option<PathBuf>,
     /// What the output is for
@@ -434,7 +467,7 @@ pub struct Archive {
     /// Films at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Who becomes whom, for all films
+    /// Who becomes whom, for all films (the voice style `pitch` is NO PROTECTION)
     #[arg(long, value_name = "CAST")]
     pub cast: Option<PathBuf>,
     /// What the outputs are for
@@ -492,5 +525,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wherever_a_cast_is_given_help_says_that_pitch_is_no_protection() {
+        for name in ["disguise", "render", "archive"] {
+            let mut cli = Cli::command();
+            let help = cli.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("`pitch`") && words.contains("NO PROTECTION"), "{help}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod progress;
 mod shred;
 mod subtitles;
 mod vault;
+mod voices;
 
 use crate::Result;
 use crate::sandbox::{self, Programs};
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Shred(a) => shred::run(a),
         Command::Subtitles(a) => subtitles::run(a),
         Command::Vault(a) => vault::run(a),
+        Command::Voices(a) => voices::run(a),
     });
     match result {
         Ok(()) => 0,
@@ -87,6 +89,7 @@ fn machine_of(command: &Command) -> Option<&args::Machine> {
         Command::Bench(a) => Some(&a.machine),
         Command::Doctor(a) => Some(&a.machine),
         Command::Subtitles(a) => Some(&a.machine),
+        Command::Voices(a) => Some(&a.machine),
         Command::Double(args::Double::New { machine, .. } | args::Double::Check { machine, .. }) => Some(machine),
         Command::Models(args::Models::List { machine } | args::Models::Verify { machine }) => Some(machine),
         Command::Double(_) | Command::Models(_) | Command::Shred(_) | Command::Vault(_) => None,

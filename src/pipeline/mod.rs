@@ -16,6 +16,7 @@ mod prepare;
 mod progress;
 mod render;
 mod sound;
+mod voices;
 mod watch;
 
 pub use actors::actor_files;
@@ -28,6 +29,7 @@ pub use disguise::{
 pub use progress::{Cancel, Progress, Silent};
 pub use render::{RenderJob, RenderSummary, render};
 pub use sound::stream_policies;
+pub use voices::{VoicesJob, propose_voices};
 
 use crate::{Error, Result};
 

@@ -86,11 +86,12 @@ struct Treated {
 /// Any; the part file is then worthless.
 pub fn render(job: &RenderJob, progress: &dyn Progress, cancel: &Cancel) -> Result<RenderSummary> {
     sound::check_formats(&job.probe.audio)?;
-    let policies = sound::stream_policies(job.cast, job.probe)?;
+    let mut policies = sound::stream_policies(job.cast, job.probe)?;
     if !job.probe.audio.is_empty() {
         progress.begin("listening", None);
     }
     let salvage = job.plan.salvaged;
+    sound::cover_bleed(job.input, &job.probe.audio, &mut policies, job.limits, salvage, &|| cancel.check())?;
     let statistics = sound::listen(job.input, &job.probe.audio, &policies, job.limits, salvage, &|| cancel.check())?;
     let mut sounds = Vec::new();
     for (i, (info, statistics)) in job.probe.audio.iter().zip(statistics).enumerate() {

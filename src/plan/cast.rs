@@ -64,6 +64,10 @@ pub struct VoiceChoice {
     /// Times in which this person speaks, as pairs of timecodes.
     #[serde(default)]
     pub times: Vec<(String, String)>,
+    /// For a kept `channel`: `disguise` (the default) disguises it wherever another channel, which is protected, has sound,
+    /// because its microphone may have picked that up; `accept` leaves everything as recorded that it picked up.
+    #[serde(default)]
+    pub bleed: Option<String>,
     /// For `replace`: sound file of the actor, beside the cast. It begins with the first picture.
     #[serde(default)]
     pub file: Option<String>,
@@ -73,6 +77,20 @@ pub struct VoiceChoice {
     /// For `pitch`: whether the resonances move with it. Default: no.
     #[serde(default)]
     pub formants: Option<bool>,
+}
+
+impl VoiceChoice {
+    /// Whether this protects nobody: the voice stays as recorded, or can be shifted back.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.style == "keep" || self.style == "pitch"
+    }
+
+    /// Whether what a kept channel picked up of others may be heard.
+    #[must_use]
+    pub fn accepts_bleed(&self) -> bool {
+        self.is_open() && self.bleed.as_deref() == Some("accept")
+    }
 }
 
 fn pseudo() -> String {
@@ -338,10 +356,43 @@ impl Cast {
         for r in &self.regions {
             self.check_region(r)?;
         }
-        Ok(())
+        self.check_accepted()
+    }
+
+    /// Accepting bleed beside somebody who is protected by channel alone would let that voice be heard.
+    fn check_accepted(&self) -> Result<()> {
+        let voices = || self.people.iter().filter_map(|p| Some((p.alias.span().start, p.voice.as_ref()?)));
+        let hidden = || voices().filter(|(_, v)| !v.is_open()).map(|(_, v)| v);
+        let by_channel_alone = hidden().any(|v| v.channel.is_some()) && !hidden().any(|v| !v.times.is_empty());
+        match voices().find(|(_, v)| v.accepts_bleed()) {
+            Some((at, _)) if by_channel_alone => {
+                let message = "`bleed = \"accept\"` lets everybody be heard whom this channel picked up: give, in another entry, \
+                               the `times` in which the protected person speaks";
+                Err(self.error_at(at, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_bleed(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
+        let open = voice.is_open() && voice.channel.is_some();
+        match voice.bleed.as_deref() {
+            None => Ok(()),
+            Some("disguise" | "accept") if open => Ok(()),
+            Some("disguise" | "accept") => {
+                Err(self.error_at(at, "voice `bleed` belongs to a kept `channel`: everything else is disguised anyway"))
+            }
+            Some(other) => {
+                let message = format!(
+                    "voice `bleed` is \"{other}\"; use disguise, or accept if whoever this channel picked up may be heard"
+                );
+                Err(self.error_at(at, &message))
+            }
+        }
     }
 
     fn check_voice(&self, voice: &VoiceChoice, at: usize) -> Result<()> {
+        self.check_bleed(voice, at)?;
         if !VOICE_STYLES.contains(&voice.style.as_str()) {
             let message = format!("voice `style` is \"{}\"; use {}", voice.style, VOICE_WORDS);
             return Err(self.error_at(at, &message));
@@ -493,6 +544,7 @@ fn voice_or_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vo
                 channel: None,
                 stream: None,
                 times: vec![],
+                bleed: None,
                 file: None,
                 semitones: None,
                 formants: None,
@@ -546,6 +598,29 @@ to = "00:14:20"
         );
         assert_eq!((cast.extent, cast.halo), (Extent::Face, None));
         assert_eq!(cast.people[1].voice.as_ref().unwrap().style, "keep");
+    }
+
+    #[test]
+    fn bleed_belongs_to_a_kept_channel() {
+        let cast = |voice: &str| Cast::parse(&format!("[[person]]\nalias = \"A\"\nvoice = {{ {voice} }}\n"), "cast");
+        let kept = cast("style = \"keep\", channel = 2, bleed = \"accept\"").unwrap();
+        assert!(kept.people[0].voice.as_ref().unwrap().accepts_bleed());
+        for more in ["", ", bleed = \"disguise\""] {
+            let kept = cast(&format!("style = \"keep\", channel = 2{more}")).unwrap();
+            assert!(!kept.people[0].voice.as_ref().unwrap().accepts_bleed());
+        }
+        for (voice, word) in [
+            ("style = \"keep\", channel = 2, bleed = \"yes\"", "accept"),
+            ("style = \"keep\", times = [[\"0:01\", \"0:02\"]], bleed = \"accept\"", "`channel`"),
+            ("channel = 1, bleed = \"accept\"", "kept"),
+            (
+                "style = \"keep\", channel = 2, bleed = \"accept\" }\n[[person]]\nalias = \"B\"\nvoice = { channel = 1",
+                "`times`",
+            ),
+        ] {
+            let e = cast(voice).unwrap_err().to_string();
+            assert!(e.contains("line 2") && e.contains(word), "{e}");
+        }
     }
 
     #[test]

@@ -225,6 +225,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     let step = |part: u64, done: u64| progress((part * frames + done).min(3 * frames), 3 * frames);
 
     let heard = heard::Heard::of(input.cast, &streams.source);
+    let heard = heard.without_bleed(input.original, &streams.source, salvage, &|| progress(0, 1))?;
     let mut faces = None;
     let mut sound = sound::Outcome::default();
     if let Some(output) = &streams.output {

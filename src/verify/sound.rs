@@ -82,13 +82,21 @@ pub(crate) fn attack(
             channels(b)
         )));
     }
+    // Channel for channel the same: only then is it known which channel of the output may hold what.
+    let alike = a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.format.channels == y.format.channels);
     for (j, y) in b.iter().enumerate() {
         for (i, x) in a.iter().enumerate() {
             let name = (i, j);
             let (sx, sy) =
                 (Stream::open(original.0, x.stream_index, salvage)?, Stream::open(output.0, y.stream_index, false)?);
-            let lead = lead(original.1, i) - lead(output.1, j);
-            match pair(sx, sy, lead, &|c| heard.times(i, c), progress) {
+            let later = lead(original.1, i) - lead(output.1, j);
+            let open = if alike {
+                may_sound(heard, j, y.format.channels, lead(original.1, j) - lead(output.1, j))
+            } else {
+                vec![]
+            };
+            let times = Times { heard: &|c| heard.times(i, c), open: &open, same: i == j };
+            match pair(sx, sy, later, &times, progress) {
                 Ok((reports, lengths)) => {
                     if i == j {
                         out.lengths.push(lengths);
@@ -113,15 +121,32 @@ fn lead(p: &Probe, k: usize) -> f64 {
     p.audio.get(k).map_or(0.0, |s| s.start_secs) - p.video.time_base.seconds(p.video.start)
 }
 
+/// Times of each channel of an output stream, from its own first sample, at which it may sound as recorded. Whatever else the
+/// original has at such a time is silence, sound that the cast accepts, or the same voice picked up by another microphone.
+fn may_sound(heard: &Heard, stream: usize, channels: usize, later: f64) -> Vec<Vec<(f64, f64)>> {
+    let moved = |c: usize| heard.times(stream, c).iter().map(|(a, b)| (a + later, b + later)).collect();
+    (0..channels).map(moved).collect()
+}
+
+/// What is not searched.
+struct Times<'h> {
+    /// Of each channel of the original.
+    heard: &'h dyn Fn(usize) -> &'h [(f64, f64)],
+    /// Of each channel of the output, where other channels of the original are searched in it.
+    open: &'h [Vec<(f64, f64)>],
+    /// Whether both are the same stream.
+    same: bool,
+}
+
 type PairReports = (Vec<(usize, usize, LeakReport)>, (f64, f64));
 
 /// All channels of one stream in all channels of another. `lead`: by how many seconds the original's first sample
-/// sounds later than the output's. `heard`: times of a channel of the original that are not searched.
-fn pair<'h>(
+/// sounds later than the output's. `times`: what is not searched.
+fn pair(
     mut a: Stream,
     mut b: Stream,
     lead: f64,
-    heard: &dyn Fn(usize) -> &'h [(f64, f64)],
+    times: &Times,
     progress: &dyn Fn(f64) -> Result<()>,
 ) -> Result<PairReports> {
     let (ra, rb) = (a.reader.info().format.rate_hz, b.reader.info().format.rate_hz);
@@ -135,20 +160,34 @@ fn pair<'h>(
     let mut stretch = (Stretch::new(ra, rate), Stretch::new(rb, rate));
     let shift = (lead.abs().min(3600.0) * f64::from(rate)).round() as usize;
     let mut quiet = if lead > 0.0 { (shift, 0) } else { (0, shift) };
-    let mut at = 0u64;
+    let (mut at, mut at_out) = (0u64, 0u64);
     loop {
         let x = a.take(ra as usize)?;
         let y = b.take(rb as usize)?;
         let done = x.first().is_none_or(Vec::is_empty) && y.first().is_none_or(Vec::is_empty);
         let mut x = stretch.0.run(x);
         let mut y = stretch.1.run(y);
-        x.iter_mut().enumerate().for_each(|(c, samples)| hush(samples, at, rate, heard(c)));
+        x.iter_mut().enumerate().for_each(|(c, samples)| hush(samples, at, rate, (times.heard)(c)));
         at += x.first().map_or(0, Vec::len) as u64;
-        for (channels, n) in [(&mut x, &mut quiet.0), (&mut y, &mut quiet.1)] {
-            let pad = std::mem::take(n);
-            channels.iter_mut().for_each(|c| drop(c.splice(0..0, std::iter::repeat_n(0.0, pad))));
+        // What other channels of the original are searched in.
+        let mut others: Vec<Option<Vec<f32>>> = vec![None; nb];
+        for ((other, samples), open) in others.iter_mut().zip(&y).zip(times.open).filter(|(_, open)| !open.is_empty()) {
+            let mut samples = samples.clone();
+            hush(&mut samples, at_out, rate, open);
+            *other = Some(samples);
         }
-        searches.par_iter_mut().enumerate().try_for_each(|(k, s)| s.push(&x[k / nb], &y[k % nb]))?;
+        at_out += y.first().map_or(0, Vec::len) as u64;
+        let pads = (std::mem::take(&mut quiet.0), std::mem::take(&mut quiet.1));
+        let pad = |samples: &mut Vec<f32>, n: usize| drop(samples.splice(0..0, std::iter::repeat_n(0.0, n)));
+        x.iter_mut().for_each(|c| pad(c, pads.0));
+        y.iter_mut().chain(others.iter_mut().flatten()).for_each(|c| pad(c, pads.1));
+        let same = times.same;
+        let against = |k: usize| {
+            let (ca, cb) = (k / nb, k % nb);
+            let own = same && ca == cb;
+            others[cb].as_ref().filter(|_| !own).unwrap_or(&y[cb])
+        };
+        searches.par_iter_mut().enumerate().try_for_each(|(k, s)| s.push(&x[k / nb], against(k)))?;
         progress(at as f64 / f64::from(rate))?;
         if done {
             break;

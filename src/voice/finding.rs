@@ -22,6 +22,13 @@ pub enum VoiceFinding {
     PitchOnly,
     /// An actor's track is heard in place of a voice.
     Replaced,
+    /// Kept channels were disguised where a protected voice is heard on another channel.
+    Bleed {
+        /// Seconds, channels added up, rounded up.
+        secs: u64,
+    },
+    /// What a kept channel picked up of others is heard, as the cast says.
+    BleedAccepted,
     /// No pseudo-speaker far enough from the source was drawn in many tries; the last draw was used.
     NearSource,
 }
@@ -37,6 +44,8 @@ impl VoiceFinding {
             VoiceFinding::Failed { .. } => "voice.failed",
             VoiceFinding::PitchOnly => "voice.pitch-only",
             VoiceFinding::Replaced => "voice.replaced",
+            VoiceFinding::Bleed { .. } => "voice.bleed",
+            VoiceFinding::BleedAccepted => "voice.bleed-accepted",
             VoiceFinding::NearSource => "voice.near-source",
         }
     }
@@ -57,6 +66,14 @@ impl std::fmt::Display for VoiceFinding {
             VoiceFinding::Replaced => {
                 f.write_str("an actor's track is heard: make sure that no protected voice is in it")
             }
+            VoiceFinding::Bleed { secs } => write!(
+                f,
+                "{secs} s of kept channels were disguised all the same: there is sound on a protected channel that they may \
+                 have picked up; if it is not the protected voice, list that person's `times` and set bleed = \"accept\""
+            ),
+            VoiceFinding::BleedAccepted => f.write_str(
+                "everybody whom a kept channel picked up is heard outside of the protected `times`, by the cast: listen to it all",
+            ),
             VoiceFinding::NearSource => f.write_str("the drawn voice may resemble the source; draw another secret"),
         }
     }

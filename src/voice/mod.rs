@@ -11,6 +11,7 @@
 //! loudness contour and a 24-number spectrum per 5 ms pass, all with the owner's statistics replaced.
 //! This is a disguise, not anonymity: `docs/voice.md` says what still leaks.
 
+pub mod activity;
 pub mod attack;
 pub mod cepstrum;
 mod cleared;
@@ -34,12 +35,12 @@ mod stream;
 mod synth;
 mod tables;
 mod transport;
+pub mod turns;
 mod vocoder;
 mod vtln;
 
 pub use cleared::ClearedAudio;
 pub use finding::VoiceFinding;
-#[cfg(test)]
 pub(crate) use policy::Timeline;
 pub use policy::{StreamPolicy, VoiceStyle};
 pub use secret::Secret;

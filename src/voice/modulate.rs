@@ -78,7 +78,8 @@ mod tests {
         }
         let (sd, mean) = ((squares / 100.0_f64).sqrt(), (means / 100.0_f64).sqrt());
         assert!((2.4..3.4).contains(&sd), "{sd}");
-        assert!(mean < 1.2, "{mean}");
+        // Without the third filter it would be above 2.
+        assert!(mean < 1.5, "{mean}");
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl VoiceStyle {
         if other.strictness() > self.strictness() { other } else { self }
     }
 
+    /// Whether a style protects nobody.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, VoiceStyle::Keep | VoiceStyle::Pitch { .. })
+    }
+
     /// Whether the sound passes through the vocoder.
     #[must_use]
     pub fn is_vocoded(self) -> bool {
@@ -60,11 +66,22 @@ pub struct StreamPolicy {
     /// Styles of single channels. Inside a range the stricter of both holds, so that a protected person's
     /// range also covers what a kept microphone picks up of them.
     pub channels: Vec<(usize, VoiceStyle)>,
+    /// Half-open ranges in seconds in which a protected voice is heard on another channel, with its style: it holds on
+    /// every channel that would be open there, because that one may have picked the voice up too.
+    pub covers: Vec<(f64, f64, VoiceStyle)>,
+    /// Listed open channels for which `covers` do not count: whoever they picked up may be heard.
+    pub accepts: Vec<usize>,
 }
 
 impl Default for StreamPolicy {
     fn default() -> Self {
-        StreamPolicy { default: VoiceStyle::Pseudo, ranges: Vec::new(), channels: Vec::new() }
+        StreamPolicy {
+            default: VoiceStyle::Pseudo,
+            ranges: Vec::new(),
+            channels: Vec::new(),
+            covers: Vec::new(),
+            accepts: Vec::new(),
+        }
     }
 }
 
@@ -85,6 +102,7 @@ pub struct Segment {
 /// Segments of every channel, covering all time without gaps; neighbours differ in style.
 pub struct Timeline {
     channels: Vec<Vec<Segment>>,
+    covered_secs: f64,
 }
 
 impl Timeline {
@@ -95,10 +113,13 @@ impl Timeline {
     /// # Errors
     /// `Plan` if a range is empty or not a number, a channel does not exist, or there are too many ranges.
     pub fn new(policy: &StreamPolicy, channels: usize, rate_hz: u32) -> Result<Self> {
-        if policy.ranges.len() > MAX_RANGES {
+        if policy.ranges.len().max(policy.covers.len() / 64) > MAX_RANGES {
             return Err(Error::Plan(format!("more than {MAX_RANGES} voice ranges; join neighbouring ones")));
         }
-        let explicit = sweep(&sample_ranges(policy, rate_hz)?);
+        let explicit = sweep(&sample_ranges(&policy.ranges, rate_hz)?);
+        let mut covers = policy.covers.clone();
+        covers.sort_by_key(|c| std::cmp::Reverse(c.2.strictness()));
+        let pieces = meet(&explicit, &sweep(&sample_ranges(&covers, rate_hz)?));
         let mut listed: Vec<Option<VoiceStyle>> = vec![None; channels];
         for (channel, style) in &policy.channels {
             let slot = listed.get_mut(*channel).ok_or_else(|| {
@@ -106,15 +127,28 @@ impl Timeline {
             })?;
             *slot = Some(slot.map_or(*style, |s| s.stricter(*style)));
         }
-        let work_out = |own: &Option<VoiceStyle>| {
-            let style = |range: Option<VoiceStyle>| match (own, range) {
+        let mut covered = 0_u64;
+        let mut work_out = |(channel, own): (usize, &Option<VoiceStyle>)| {
+            let asked = |range: Option<VoiceStyle>| match (own, range) {
                 (Some(own), Some(range)) => own.stricter(range),
                 (Some(own), None) => *own,
                 (None, range) => range.unwrap_or(policy.default),
             };
-            join(explicit.iter().map(|(start, end, range)| Segment { start: *start, end: *end, style: style(*range) }))
+            let accepts = own.is_some_and(VoiceStyle::is_open) && policy.accepts.contains(&channel);
+            join(pieces.iter().map(|(start, end, range, cover)| {
+                let asked = asked(*range);
+                let style = match cover {
+                    Some(cover) if asked.is_open() && !accepts => {
+                        covered = u64::saturating_add(covered, end.saturating_sub(*start));
+                        asked.stricter(*cover)
+                    }
+                    _ => asked,
+                };
+                Segment { start: *start, end: *end, style }
+            }))
         };
-        Ok(Timeline { channels: listed.iter().map(work_out).collect() })
+        let channels = listed.iter().enumerate().map(&mut work_out).collect();
+        Ok(Timeline { channels, covered_secs: covered as f64 / f64::from(rate_hz.max(1)) })
     }
 
     /// Segments of a channel that meet samples `start..end`.
@@ -130,6 +164,12 @@ impl Timeline {
         self.segments(channel, sample, sample.saturating_add(1)).next().map_or(VoiceStyle::Silence, |s| s.style)
     }
 
+    /// Seconds of open channels that are covered because a protected voice may be in them; channels are added up.
+    #[must_use]
+    pub fn covered_secs(&self) -> f64 {
+        self.covered_secs
+    }
+
     /// Whether any channel ever has a style of this kind.
     #[must_use]
     pub fn has(&self, kind: impl Fn(VoiceStyle) -> bool) -> bool {
@@ -139,14 +179,20 @@ impl Timeline {
     /// Whether a channel is ever vocoded.
     #[must_use]
     pub fn is_ever_vocoded(&self, channel: usize) -> bool {
-        self.channels.get(channel).is_some_and(|c| c.iter().any(|s| s.style.is_vocoded()))
+        self.is_ever(channel, VoiceStyle::is_vocoded)
+    }
+
+    /// Whether a channel ever has a style of this kind.
+    #[must_use]
+    pub fn is_ever(&self, channel: usize, kind: impl Fn(VoiceStyle) -> bool) -> bool {
+        self.channels.get(channel).is_some_and(|c| c.iter().any(|s| kind(s.style)))
     }
 }
 
-fn sample_ranges(policy: &StreamPolicy, rate_hz: u32) -> Result<Vec<(u64, u64, VoiceStyle)>> {
+fn sample_ranges(ranges: &[(f64, f64, VoiceStyle)], rate_hz: u32) -> Result<Vec<(u64, u64, VoiceStyle)>> {
     let rate = f64::from(rate_hz);
-    let mut out = Vec::with_capacity(policy.ranges.len());
-    for (start, end, style) in &policy.ranges {
+    let mut out = Vec::with_capacity(ranges.len());
+    for (start, end, style) in ranges {
         if start.is_nan() || end.is_nan() || start >= end {
             return Err(Error::Plan(format!("the voice range {start}..{end} s is empty; give start before end")));
         }
@@ -154,7 +200,7 @@ fn sample_ranges(policy: &StreamPolicy, rate_hz: u32) -> Result<Vec<(u64, u64, V
         // keeps times such as 0.1 s from moving by one.
         let (a, b) = (start * rate, end * rate);
         let (a, b) = match style {
-            VoiceStyle::Keep | VoiceStyle::Pitch { .. } => ((a - 1e-6).ceil() as u64, (b + 1e-6).floor() as u64),
+            style if style.is_open() => ((a - 1e-6).ceil() as u64, (b + 1e-6).floor() as u64),
             _ => ((a + 1e-6).floor() as u64, (b - 1e-6).ceil() as u64),
         };
         if a < b {
@@ -187,6 +233,21 @@ fn sweep(ranges: &[(u64, u64, VoiceStyle)]) -> Vec<(u64, u64, Option<VoiceStyle>
     out
 }
 
+type Piece = (u64, u64, Option<VoiceStyle>);
+
+/// Cuts two sequences that both cover all time at the borders of either.
+fn meet(a: &[Piece], b: &[Piece]) -> Vec<(u64, u64, Option<VoiceStyle>, Option<VoiceStyle>)> {
+    let (mut i, mut j, mut from, mut out) = (0, 0, 0, Vec::with_capacity(a.len() + b.len()));
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        let to = x.1.min(y.1);
+        out.push((from, to, x.2, y.2));
+        from = to;
+        i += usize::from(x.1 == to);
+        j += usize::from(y.1 == to);
+    }
+    out
+}
+
 fn join(segments: impl Iterator<Item = Segment>) -> Vec<Segment> {
     let mut out: Vec<Segment> = Vec::new();
     for s in segments {
@@ -204,7 +265,12 @@ mod tests {
     use VoiceStyle::{Keep, Pseudo, Silence, Whisper};
 
     fn timeline(ranges: &[(f64, f64, VoiceStyle)], channels: &[(usize, VoiceStyle)]) -> Timeline {
-        let policy = StreamPolicy { default: Pseudo, ranges: ranges.to_vec(), channels: channels.to_vec() };
+        let policy = StreamPolicy {
+            default: Pseudo,
+            ranges: ranges.to_vec(),
+            channels: channels.to_vec(),
+            ..StreamPolicy::default()
+        };
         Timeline::new(&policy, 2, 100).unwrap()
     }
 
@@ -233,8 +299,34 @@ mod tests {
     }
 
     #[test]
+    fn a_protected_voice_on_another_channel_covers_what_is_open_unless_it_is_accepted() {
+        let shift = VoiceStyle::Pitch { cents: 100, formants: false };
+        let policy = |channels: &[(usize, VoiceStyle)], accepts: &[usize]| StreamPolicy {
+            ranges: vec![(5.0, 9.0, Keep)],
+            channels: channels.to_vec(),
+            covers: vec![(1.0, 2.0, Pseudo), (1.5, 3.0, Silence), (6.0, 7.0, Whisper)],
+            accepts: accepts.to_vec(),
+            ..StreamPolicy::default()
+        };
+        let at = |t: &Timeline, c| [50, 100, 150, 250, 300, 550, 650, 750, 950].map(|s| t.style(c, s));
+        for open in [Keep, shift] {
+            let t = Timeline::new(&policy(&[(0, open)], &[]), 3, 100).unwrap();
+            assert_eq!(at(&t, 0), [open, Pseudo, Silence, Silence, open, open, Whisper, open, open]);
+            // What is not open stays as it was; what a range opens is covered too.
+            assert_eq!(at(&t, 1), [Pseudo, Pseudo, Pseudo, Pseudo, Pseudo, Keep, Whisper, Keep, Pseudo]);
+            assert!((t.covered_secs() - (2.0 + 3.0)).abs() < 1e-9, "{}", t.covered_secs());
+            let t = Timeline::new(&policy(&[(0, open)], &[0]), 3, 100).unwrap();
+            assert_eq!(at(&t, 0)[..5], [open; 5]);
+            assert_eq!(at(&t, 2)[6], Whisper);
+        }
+        // Nothing is accepted for a channel that is not open itself.
+        let t = Timeline::new(&policy(&[], &[0]), 1, 100).unwrap();
+        assert_eq!(t.style(0, 650), Whisper);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        let policy = |r, c| StreamPolicy { default: Pseudo, ranges: r, channels: c };
+        let policy = |r, c| StreamPolicy { default: Pseudo, ranges: r, channels: c, ..StreamPolicy::default() };
         assert!(Timeline::new(&policy(vec![(2.0, 1.0, Keep)], vec![]), 1, 100).is_err());
         assert!(Timeline::new(&policy(vec![(f64::NAN, 1.0, Keep)], vec![]), 1, 100).is_err());
         assert!(Timeline::new(&policy(vec![], vec![(1, Keep)]), 1, 100).is_err());

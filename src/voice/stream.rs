@@ -170,6 +170,12 @@ impl VoiceStage {
         if timeline.has(|s| matches!(s, VoiceStyle::Replace(_))) {
             findings.push(VoiceFinding::Replaced);
         }
+        if !policy.accepts.is_empty() {
+            findings.push(VoiceFinding::BleedAccepted);
+        }
+        if timeline.covered_secs() > 0.0 {
+            findings.push(VoiceFinding::Bleed { secs: timeline.covered_secs().min(1e9).ceil() as u64 });
+        }
         let chain = if vocoded { Some(Chain::new(format, stats, secret, layout.voices())?) } else { None };
         Ok(VoiceStage {
             kept: vec![VecDeque::new(); format.channels],
