@@ -374,10 +374,12 @@ impl Outcome {
         }
     }
 
-    /// One double for two people: who saw one of them believes to have seen both.
+    /// One double for two people: who saw one of them believes to have seen both. What may be no face shows the double of
+    /// whoever stands beside it.
     fn same_doubles(&mut self, people: &[Person]) {
-        for (k, p) in people.iter().enumerate() {
-            for other in &people[k + 1..] {
+        let sure: Vec<&Person> = people.iter().filter(|p| !p.doubtful || p.is_known()).collect();
+        for (k, p) in sure.iter().enumerate() {
+            for other in &sure[k + 1..] {
                 let (Some(a), Some(b)) = (p.shown(), other.shown()) else { continue };
                 let cosine = a.cosine(b);
                 let text = format!(
@@ -386,6 +388,7 @@ impl Outcome {
                 );
                 if cosine >= SAME_DOUBLE.0 {
                     self.fail("face.same_double", 1, None, text);
+                    self.accused.push(other.alias.clone());
                 } else if cosine >= SAME_DOUBLE.1 {
                     self.warnings.push(failure("face.same_double", 1, None, text));
                 }
