@@ -145,23 +145,55 @@ fn blend(face: &RenderedFace, area: PixelRect, alpha: &[f32], out: &mut RgbPatch
     });
 }
 
-/// Blurs and lightens a ring along the edge of the double.
+/// Blurs and lightens a ring along the edge of the double. Ring and blur are so smooth that cells of an eighth of the ring's
+/// width hold them.
 fn add_halo(out: &mut RgbPatch, alpha: &[f32], touched: &mut [f32], halo: f32, scale: f32) {
-    let (w, h) = (out.width, out.height);
-    let solid: Vec<f32> = alpha.iter().map(|a| if *a > 0.5 { 1.0 } else { 0.0 }).collect();
-    let outside: Vec<f32> = solid.iter().map(|s| 1.0 - s).collect();
-    let inner = distance_inside(&solid, w, h, f32::MAX);
-    let outer = distance_inside(&outside, w, h, f32::MAX);
-    let soft = super::filter::gaussian(&out.data, w, h, 3, (HALO_BLUR * scale).max(0.8));
     let width = (HALO_WIDTH * scale).max(2.0);
-    for i in 0..w * h {
-        let ring = halo * (1.0 - ramp(inner[i].max(outer[i]), (0.0, width)));
-        if ring > 0.0 {
+    let step = ((width / 8.0) as usize).max(1);
+    let (columns, rows) = (out.width.div_ceil(step), out.height.div_ceil(step));
+    // Mean colour and coverage of each cell.
+    let mut colours = vec![0.0f32; columns * rows * 3];
+    let mut solid = vec![0.0f32; columns * rows];
+    for y in 0..out.height {
+        for x in 0..out.width {
+            let (i, cell) = (y * out.width + x, y / step * columns + x / step);
+            let across = step.min(out.width - x / step * step) * step.min(out.height - y / step * step);
+            let share = 1.0 / across as f32;
+            solid[cell] += share * alpha[i];
+            (0..3).for_each(|k| colours[cell * 3 + k] += share * out.data[i * 3 + k]);
+        }
+    }
+    solid.iter_mut().for_each(|a| *a = if *a > 0.5 { 1.0 } else { 0.0 });
+    let outside: Vec<f32> = solid.iter().map(|s| 1.0 - s).collect();
+    let inner = distance_inside(&solid, columns, rows, f32::MAX);
+    let outer = distance_inside(&outside, columns, rows, f32::MAX);
+    let ring = |d: (&f32, &f32)| halo * (1.0 - ramp(d.0.max(*d.1) * step as f32, (0.0, width)));
+    let ring: Vec<f32> = inner.iter().zip(&outer).map(ring).collect();
+    let soft = super::filter::gaussian(&colours, columns, rows, 3, (HALO_BLUR * scale / step as f32).max(0.8));
+    for y in 0..out.height {
+        let (y0, y1, v) = between(y, step, rows);
+        for x in 0..out.width {
+            let (x0, x1, u) = between(x, step, columns);
+            let four = [y0 * columns + x0, y0 * columns + x1, y1 * columns + x0, y1 * columns + x1];
+            let weights = [(1.0 - u) * (1.0 - v), u * (1.0 - v), (1.0 - u) * v, u * v];
+            let at = |map: &dyn Fn(usize) -> f32| four.iter().zip(weights).map(|(c, w)| w * map(*c)).sum::<f32>();
+            if four.iter().all(|c| ring[*c] <= 0.0) {
+                continue;
+            }
+            let (i, share) = (y * out.width + x, at(&|c| ring[c]));
             for k in 0..3 {
-                let glow = soft[i * 3 + k] + HALO_GLOW * (1.0 - soft[i * 3 + k]);
-                out.data[i * 3 + k] += ring * (glow - out.data[i * 3 + k]);
+                let soft = at(&|c| soft[c * 3 + k]);
+                let glow = soft + HALO_GLOW * (1.0 - soft);
+                out.data[i * 3 + k] += share * (glow - out.data[i * 3 + k]);
             }
             touched[i] = 1.0;
         }
     }
+}
+
+/// The two cells whose centres a pixel lies between, and how far it is from the first.
+fn between(pixel: usize, step: usize, cells: usize) -> (usize, usize, f32) {
+    let at = ((pixel as f32 + 0.5) / step as f32 - 0.5).clamp(0.0, (cells - 1) as f32);
+    let first = at as usize;
+    (first, (first + 1).min(cells - 1), at - first as f32)
 }
