@@ -350,9 +350,12 @@ impl Cleared {
         self.swapped().map(|p| p.1).fold(-1.0, f32::max)
     }
 
+    /// Of whom good faces are known: what may be no face is averaged away, whatever it resembles.
     fn swapped(&self) -> impl Iterator<Item = (&str, f32)> {
         let people = self.report.people.iter().filter(|p| p.treatment == "swap");
-        people.filter_map(|p| Some((p.alias.as_str(), p.identity.as_ref()?.cosine_track)))
+        let known =
+            people.filter_map(|p| Some((p, p.identity.as_ref().filter(|i| i.gallery >= verify::LEAST_GALLERY)?)));
+        known.map(|(p, identity)| (p.alias.as_str(), identity.cosine_track))
     }
 
     /// Gives film, matte and report their names.

@@ -36,11 +36,13 @@ mod heard;
 mod identity;
 mod likeness;
 mod people;
-pub(crate) use people::are_too_many_parts;
 mod regions;
 mod sound;
 mod streams;
 mod subjects;
+
+pub(crate) use identity::LEAST_GALLERY;
+pub(crate) use people::are_too_many_parts;
 
 use crate::geom::{InFrame, Rect};
 use crate::image::Frame;
