@@ -79,6 +79,14 @@ impl LandmarkModel for Mesh {
             [crop.centre.x + r * a.cos(), crop.centre.y + r * a.sin(), 0.0]
         };
         let mut points: Vec<[f32; 3]> = (0..LANDMARKS).map(at).collect();
+        // Eyes, nose and mouth corners where the detector's mean face has them.
+        let side = crop.side / 1.35;
+        for (i, u, v) in [(33, 0.31, 0.4), (133, 0.31, 0.4), (362, 0.69, 0.4), (263, 0.69, 0.4), (1, 0.5, 0.6)]
+            .into_iter()
+            .chain([(61, 0.35, 0.8), (291, 0.65, 0.8)])
+        {
+            points[i] = [crop.centre.x + (u - 0.5) * side, crop.centre.y + (v - 0.5) * side, 0.0];
+        }
         if self.poison {
             points[7][0] = f32::NAN;
         }

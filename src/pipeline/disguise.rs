@@ -402,8 +402,7 @@ fn recast(
         if !accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
-        let parts = verify::are_too_many_parts(&person.treatment, person.partly_untouched, person.face_frames);
-        let shows_through = parts || person.identity.as_ref().is_some_and(|i| i.cosine_max >= OWN_FACE);
+        let shows_through = person.identity.as_ref().is_some_and(|i| i.cosine_max >= OWN_FACE);
         for track in &person.tracks {
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;

@@ -109,9 +109,8 @@ fn mean(patch: &RgbPatch) -> [f32; 3] {
 /// Replaces a patch by its cell means, drawn as squares or smoothly.
 fn cells(patch: &mut RgbPatch, cell: f32, smooth: bool) {
     let (w, h) = (patch.width, patch.height);
-    // Never more cells than were asked for.
-    let nx = ((w as f32 / cell) as usize).max(1);
-    let ny = ((h as f32 / cell) as usize).max(1);
+    let nx = ((w as f32 / cell).round() as usize).max(1);
+    let ny = ((h as f32 / cell).round() as usize).max(1);
     let mut sums = vec![[0.0f32; 4]; nx * ny];
     for y in 0..h {
         for x in 0..w {

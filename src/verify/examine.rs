@@ -3,7 +3,7 @@
 use super::decode::Pictures as Film;
 use super::faces::Face;
 use super::identity::Sample;
-use super::likeness::{Likeness, LumaCrop, compare, points_in_box, template};
+use super::likeness::{Likeness, LumaCrop, Part, compare, points_in_box, template};
 use super::regions::Region;
 use super::subjects::{Order, Orders, Subject};
 use crate::geom::{InFrame, Point, Rect};
@@ -64,6 +64,8 @@ pub(crate) struct Sight {
     pub untouched: (u64, Option<u64>),
     /// Frames of which a part is the original's, and the first.
     pub partly: (u64, Option<u64>),
+    /// Those of them where it is another part than the mouth.
+    pub firm: u64,
     /// Most like the original, and where.
     pub worst: (f32, Option<u64>),
     /// Attacked by re-identification.
@@ -281,6 +283,7 @@ fn note(
     }
     if partly {
         count(&mut sight.partly, at.frame);
+        sight.firm += u64::from(likeness.part.0 != Part::Mouth);
     }
     if sight.worst.1.is_none() || likeness.score() > sight.worst.0 {
         sight.worst = (likeness.score(), Some(at.frame));

@@ -42,7 +42,6 @@ mod streams;
 mod subjects;
 
 pub(crate) use identity::LEAST_GALLERY;
-pub(crate) use people::are_too_many_parts;
 
 use crate::geom::{InFrame, Rect};
 use crate::image::Frame;
