@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const SAME_PERSON: f32 = 0.45;
 /// No pair of tracks of one person may lie further below that.
 const BELOW_MEAN: f32 = 0.15;
+/// Least cosine of two tracks seen together on one face: they are so in one light and one moment. Two people cheek to cheek
+/// must stay two, or a cast that keeps one would show the other.
+const ONE_FACE: f32 = 0.6;
 /// Embeddings of poorer pictures do not speak for a person.
 const LEAST_QUALITY: f32 = 0.12;
 
@@ -52,10 +55,15 @@ impl Links {
         for (i, a) in tracks.iter().enumerate() {
             for (j, b) in tracks.iter().enumerate().skip(i + 1) {
                 let together = a.first_seen <= b.last_seen && b.first_seen <= a.last_seen;
-                let together = together && !one_place.contains(&(a.track.min(b.track), a.track.max(b.track)));
-                let (false, Some(p), Some(q)) = (together, &means[i], &means[j]) else { continue };
+                let one_place = one_place.contains(&(a.track.min(b.track), a.track.max(b.track)));
+                let (Some(p), Some(q)) = (&means[i], &means[j]) else { continue };
                 let cosine = p.cosine(q);
-                if cosine >= SAME_PERSON - BELOW_MEAN {
+                let least = match (together, one_place) {
+                    (false, _) => SAME_PERSON - BELOW_MEAN,
+                    (true, true) => ONE_FACE,
+                    (true, false) => continue,
+                };
+                if cosine >= least {
                     links.mean[i].insert(j, cosine);
                     links.mean[j].insert(i, cosine);
                 }
@@ -157,6 +165,8 @@ mod tests {
         let people = cluster_people(&halves, &BTreeSet::from([(1, 2)]));
         assert_eq!(people[0].1, people[1].1);
         assert_ne!(people[0].1, people[2].1, "the third was seen beside both");
+        let alike = cluster_people(&[track(1, 0, 10, 0.0, 0.5), track(2, 8, 20, 1.0, 0.5)], &BTreeSet::from([(1, 2)]));
+        assert_ne!(alike[0].1, alike[1].1, "cheek to cheek, and only alike");
     }
 
     #[test]
