@@ -46,6 +46,15 @@ fn check(code: c_int) -> AvResult<c_int> {
     if code < 0 { Err(AvError(code)) } else { Ok(code) }
 }
 
+/// Gives memory that was freed back to the operating system, where the C library can.
+pub(super) fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes no pointer, and may be called at any time from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Silences the libraries and caps single allocations, once per process.
 pub(super) fn init() {
     static ONCE: Once = Once::new();

@@ -78,6 +78,12 @@ pub fn init() {
     ffi::init();
 }
 
+/// Gives memory that was freed back to the operating system: allocators keep it for the next stage, which asks for other
+/// sizes. For the end of a stage; costs milliseconds.
+pub fn trim_memory() {
+    ffi::trim_memory();
+}
+
 /// Version of the FFmpeg libraries that run, as "5.1.9-0+deb12u1"; for diagnostics.
 #[must_use]
 pub fn library_version() -> String {

@@ -109,6 +109,7 @@ impl DisguiseJob<'_> {
             checkpoint: &self.checkpoint,
         };
         let mut plan = analyse(&job, analyser, progress, cancel)?;
+        crate::media::trim_memory();
         plan.findings.extend(built_in_doubt(self.models));
         Ok(plan)
     }
@@ -243,6 +244,7 @@ pub fn render_and_verify(
     cancel.check()?;
     let mut choices = choices(job.doubles, &mesh, job.models, job.runtime, plan, Some(&audition))?;
     drop(audition);
+    crate::media::trim_memory();
     let missed = searched.missed(plan, &Casting::resolve(plan, job.cast, &choices, &matched)?)?;
     let known: BTreeSet<u32> = plan.tracks.iter().map(|t| t.id).collect();
     let mut plan = plan.clone();
@@ -462,6 +464,7 @@ fn attempt_once(
         faults: &job.faults,
     };
     let summary = render(&render_job, progress, cancel)?;
+    crate::media::trim_memory();
     cancel.check()?;
     let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);
     (input.plan, input.casting) = (Some(plan), Some(casting));

@@ -34,7 +34,7 @@ pub use voices::{VoicesJob, propose_voices};
 use crate::{Error, Result};
 
 /// Bytes that one queue of frames may hold.
-const QUEUE_BYTES: usize = 48 << 20;
+const QUEUE_BYTES: usize = 12 << 20;
 
 /// Frames of `bytes` each that a queue may hold.
 fn queue_len(bytes: usize) -> usize {

@@ -50,6 +50,11 @@ impl LightGrid {
         std::array::from_fn(|k| self.cells.iter().map(|c| c[k]).sum::<f32>() / n)
     }
 
+    /// Mean luminance, linear.
+    pub(crate) fn brightness(&self) -> f32 {
+        luminance(self.mean()).max(DARKEST)
+    }
+
     /// The grid in display values, with the gain over `base` limited.
     pub(crate) fn display(&self, base: Option<&LightGrid>) -> DisplayGrid {
         let cell = |(i, c): (usize, &[f32; 3])| {

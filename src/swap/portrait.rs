@@ -37,7 +37,7 @@ pub fn expression(mesh: &Mesh, double: &Double, index: usize, yaw: f32, side: us
     Ok(frame)
 }
 
-fn pose(mesh: &Mesh, double: &Double, shape: &[[f32; 3]], yaw: f32, side: usize) -> Result<FaceMotion> {
+pub(super) fn pose(mesh: &Mesh, double: &Double, shape: &[[f32; 3]], yaw: f32, side: usize) -> Result<FaceMotion> {
     let still = points(double.shape(), 0.0, side);
     let neutral = estimate_neutral(mesh, &vec![still.clone(); STILL]).ok_or_else(|| cover("it has no neutral"))?;
     let mut track = vec![Some(still); STILL];

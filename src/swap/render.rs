@@ -34,6 +34,9 @@ const TEETH: [f32; 3] = [1.03, 1.0, 0.93];
 /// How far teeth take on the colour of the skin's light, as an exponent. Skin is warmer than what falls on it; the ratio
 /// of pale teeth to a pale double's skin would turn olive on warm skin.
 const TEETH_WARMTH: f32 = 0.3;
+/// Least share of the double's own ratio to its skin that is left to teeth, tongue and eyeballs on fairer skin. They have the
+/// same colour in all people: over dark skin they are light, over fair skin they are not.
+const LEAST_INNER: f32 = 0.3;
 /// Green over red, relative to the skin around, from which something in the mouth is no lip, gum or tongue but a tooth.
 const TOOTH: (f32, f32) = (1.0, 1.12);
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
@@ -137,6 +140,8 @@ struct Shader<'a> {
     /// Texture place of each vertex inside the eye openings.
     eyeball: Vec<[f32; 2]>,
     resting: &'a Exemplar,
+    /// The double's skin over the subject's, display values, at most 1.
+    fairness: f32,
     /// 0 for open eyes, 1 when they are so far closed that the eyeball is no longer told from the lids.
     shut: f32,
 }
@@ -162,6 +167,12 @@ fn darkest(mesh: &Mesh, e: &Exemplar, level: f32) -> f32 {
         })
         .collect();
     quantile(&mut ratios, BLACK_SHARE)
+}
+
+/// How dark the double's skin is beside that of the subject, display values; 1 where it is as fair, or the subject is in the
+/// dark: light and skin cannot be told apart then.
+fn fairness(e: &Exemplar, light: &LightProbe) -> f32 {
+    (e.low.brightness() / light.low().brightness()).clamp(LEAST_INNER, 1.0).powf(1.0 / GAMMA)
 }
 
 impl<'a> Shader<'a> {
@@ -194,6 +205,7 @@ impl<'a> Shader<'a> {
             curve,
             eyeball,
             resting: &all[0],
+            fairness: fairness(&all[0], light),
             shut: 1.0 - ramp(motion.lid_share, CLOSING),
         }
     }
@@ -264,6 +276,11 @@ impl<'a> Shader<'a> {
         for k in [1, 2] {
             c[k] -= outer * (c[k] - cold).max(0.0);
         }
+        if self.fairness < 1.0 {
+            // Lips are no lighter than fair skin, though they are lighter than dark skin.
+            let (lips, inner) = (outer * mouth.min(1.0), inner.min(1.0));
+            c = c.map(|v| v - (lips * (v - 1.0).max(0.0) + inner * v) * (1.0 - self.fairness));
+        }
         if inner > 0.0 {
             let cap = HIGHLIGHT.powf(1.0 / GAMMA);
             let bright = 0.25 * c[0] + 0.5 * c[1] + 0.25 * c[2];
@@ -289,5 +306,35 @@ impl<'a> Shader<'a> {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swap::DoubleLibrary;
+
+    #[test]
+    fn mouths_and_eyes_of_dark_doubles_are_no_lighter_on_fair_skin() {
+        let mesh = Mesh::embedded().unwrap();
+        let dark = DoubleLibrary::shipped().unwrap().load_resting(&mesh, "d02").unwrap();
+        let resting = &dark.exemplars()[0];
+        let own = LightProbe::own(&resting.low);
+        assert_eq!(fairness(resting, &own), 1.0, "as they are under their own light");
+        assert_eq!(fairness(resting, &LightProbe::even([0.05; 3])), 1.0, "in the dark nothing is known of the skin");
+        let fair = LightProbe::even([0.9, 0.75, 0.65]);
+        let k = fairness(resting, &fair);
+        assert!((LEAST_INNER.powf(1.0 / GAMMA)..0.9).contains(&k), "{k}");
+        // A lip somewhat lighter than the double's skin, an eyeball, and skin.
+        let low = fair.low().display(None);
+        let pixel = |light: &LightProbe, inner: f32, mouth: f32| {
+            let motion = crate::swap::portrait::pose(&mesh, &dark, &resting.shape, 0.0, 256).unwrap();
+            let shader = Shader::new(&mesh, &dark, &motion, light, &low);
+            shader.lit([1.3, 1.2, 1.2], [0.5; 3], inner, mouth)
+        };
+        for (inner, mouth, darker) in [(0.0, 1.0, true), (1.0, 0.0, true), (0.0, 0.0, false)] {
+            let (a, b) = (pixel(&own, inner, mouth), pixel(&fair, inner, mouth));
+            assert_eq!(b[1] < a[1] - 0.01, darker, "inner {inner}, mouth {mouth}: {a:?} {b:?}");
+        }
     }
 }
