@@ -10,7 +10,7 @@ use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
 use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, fingerprint};
-use crate::report::{Pictures, Report};
+use crate::report::{IdentityReport, Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
 use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
@@ -326,6 +326,10 @@ const NEAR_ATTEMPTS: u32 = 3;
 /// Cosine of a person's mean output face with the original from which another double is tried, though the film would be
 /// cleared: among a thousand strangers, some are nearer to the person than 0.22, few are nearer than 0.3.
 const NEAR: f32 = 0.22;
+/// Place among strangers from which one who looks through a list of suspects does not come to the person soon.
+const NEAR_RANK: u64 = 20;
+/// What a place nearer than that costs, in cosine, when attempts are compared.
+const RANK_COST: f32 = 0.01;
 
 enum Attempt {
     Cleared(Box<Cleared>),
@@ -344,20 +348,23 @@ struct Cleared {
 impl Cleared {
     /// The swapped people whose faces are still somewhat like the original.
     fn near_misses(&self) -> Vec<String> {
-        self.swapped().filter(|(_, cosine)| *cosine >= NEAR).map(|(alias, _)| alias.to_owned()).collect()
+        let near = |i: &IdentityReport| i.cosine_track >= NEAR || i.rank_track.is_some_and(|r| r < NEAR_RANK);
+        self.swapped().filter(|(_, i)| near(i)).map(|(alias, _)| alias.to_owned()).collect()
     }
 
     /// The most that anybody is still like the original.
     fn nearest(&self) -> f32 {
-        self.swapped().map(|p| p.1).fold(-1.0, f32::max)
+        let rank = |i: &IdentityReport| i.rank_track.unwrap_or(NEAR_RANK).min(NEAR_RANK);
+        let likeness = |i: &IdentityReport| i.cosine_track + RANK_COST * (NEAR_RANK - rank(i)) as f32;
+        self.swapped().map(|p| likeness(p.1)).fold(-1.0, f32::max)
     }
 
     /// Of whom good faces are known: what may be no face is averaged away, whatever it resembles.
-    fn swapped(&self) -> impl Iterator<Item = (&str, f32)> {
+    fn swapped(&self) -> impl Iterator<Item = (&str, &IdentityReport)> {
         let people = self.report.people.iter().filter(|p| p.treatment == "swap");
         let known =
             people.filter_map(|p| Some((p, p.identity.as_ref().filter(|i| i.gallery >= verify::LEAST_GALLERY)?)));
-        known.map(|(p, identity)| (p.alias.as_str(), identity.cosine_track))
+        known.map(|(p, identity)| (p.alias.as_str(), identity))
     }
 
     /// Gives film, matte and report their names.

@@ -148,6 +148,11 @@ impl Page {
                 &format!("{:.2}", i.cosine_track),
                 &format!("limit {:.2}", i.threshold_track),
             );
+            if let Some(rank) = i.rank_track {
+                let among =
+                    format!("of {} (chance: {}); first in {} faces", i.strangers + 1, i.strangers / 2, i.ranked_first);
+                self.fact("Place among strangers", &rank.to_string(), &among);
+            }
             self.fact("Undisguised", &format!("{:.2}", i.cosine_source), "for comparison");
             self.fact("Recognised", &format!("{} of {}", i.over_threshold, i.samples), &bound_text(&i.bound));
             if i.blind > 0 {

@@ -89,6 +89,15 @@ pub struct IdentityReport {
     pub cosine_other: Option<f32>,
     /// Greatest cosine of the mean of all output faces with that of another disguised person: one double for two.
     pub cosine_double: Option<f32>,
+    /// Strangers among whom the person was sought; 0 if none are known to the recogniser.
+    #[serde(default)]
+    pub strangers: u64,
+    /// Place of the person among them by the mean of all output faces, from 1; chance is the middle.
+    #[serde(default)]
+    pub rank_track: Option<u64>,
+    /// Output faces to which no stranger is nearer than the person.
+    #[serde(default)]
+    pub ranked_first: u64,
     /// "N of M recognised" as an upper bound of the true share, at 95 %.
     pub bound: Bound,
 }
@@ -278,6 +287,9 @@ pub(crate) mod tests {
             threshold_track: 0.4,
             cosine_other: Some(0.05),
             cosine_double: None,
+            strangers: 1000,
+            rank_track: Some(312),
+            ranked_first: 0,
             bound: Bound::of(0, 40),
         };
         Report {

@@ -3,6 +3,7 @@
 //! Every sampled output face is embedded and compared with the mean of the same person's faces in the source (the
 //! gallery). Hair, light and background around the face are shared by both, which favours the attacker on purpose.
 
+use super::strangers::Strangers;
 use crate::report::{Bound, IdentityReport};
 use crate::vision::Embedding;
 use zeroize::Zeroize;
@@ -40,6 +41,8 @@ pub(crate) const BLIND_MARGIN: f32 = 0.05;
 const LEAST_FOR_MEAN: usize = 3;
 /// Good source faces below which a gallery cannot say whose an unseen place is.
 pub(crate) const LEAST_GALLERY: u64 = 3;
+/// Strangers that make a first place mean something.
+const LEAST_STRANGERS: u64 = 500;
 /// Narrowest face whose place is judged when the output shows no face there.
 const LEAST_UNSEEN_PX: f32 = 32.0;
 
@@ -142,6 +145,12 @@ impl Attack {
         r.over_threshold > FORGIVEN && r.over_threshold as f64 > MOST_HITS * r.samples as f64
     }
 
+    /// Nobody of all strangers is nearer to the mean of the track than the person is.
+    pub fn is_first_of_all(&self) -> bool {
+        let r = &self.report;
+        r.rank_track == Some(1) && r.strangers >= LEAST_STRANGERS && r.gallery >= LEAST_GALLERY
+    }
+
     /// The mean of the track is the person's.
     pub fn mean_is_recognised(&self) -> bool {
         self.output_mean.is_some() && self.report.cosine_track >= self.report.threshold_track
@@ -149,7 +158,13 @@ impl Attack {
 }
 
 /// Attacks all samples of one person (`flat`: their treatment leaves one colour, so only places that show a face speak); `None` without samples or gallery.
-pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding, flat: bool) -> Option<Attack> {
+/// Among `strangers`, if the network knows any, the person's place is told.
+pub(crate) fn attack(
+    samples: &[&Sample],
+    gallery: &Embedding,
+    flat: bool,
+    strangers: Option<&Strangers>,
+) -> Option<Attack> {
     let worst_first = |a: &(u64, Verdict), b: &(u64, Verdict)| b.1.cosine.total_cmp(&a.1.cosine).then(a.0.cmp(&b.0));
     let good = samples.iter().filter(|s| s.good).count() as u64;
     let poor = flat || good < LEAST_GALLERY;
@@ -169,6 +184,10 @@ pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding, flat: bool) -> Op
     let usual = limits(widths.get(widths.len() / 2).copied().unwrap_or(0.0));
     let hits = verdicts.iter().filter(|v| v.1.hit).count() as u64;
     let certain: Vec<u64> = verdicts.iter().filter(|v| v.1.certain).map(|v| v.0).collect();
+    let first = |s: &&Strangers| {
+        let seen = samples.iter().zip(&verdicts).filter(|(_, v)| !v.1.blind);
+        seen.filter(|(sample, _)| s.rank(&sample.output, gallery) == 1).count() as u64
+    };
     let report = IdentityReport {
         samples: samples.len() as u64,
         found: samples.iter().filter(|s| s.erased.is_none()).count() as u64,
@@ -184,6 +203,9 @@ pub(crate) fn attack(samples: &[&Sample], gallery: &Embedding, flat: bool) -> Op
         threshold_track: usual.mean,
         cosine_other: None,
         cosine_double: None,
+        strangers: strangers.map_or(0, |s| s.len() as u64),
+        rank_track: strangers.and_then(|s| Some(s.rank(output_mean.as_ref()?, gallery))),
+        ranked_first: strangers.as_ref().map_or(0, first),
         bound: Bound::of(hits, samples.len() as u64),
     };
     let certain = certain.iter().min().map(|first| (*first, certain.len() as u64));
@@ -206,12 +228,26 @@ mod tests {
     fn the_person_is_recognised_and_a_stranger_is_not() {
         let same: Vec<Sample> = (0..20).map(|i| sample(i, unit(&[0.9, 0.3, 0.1]), None)).collect();
         let same: Vec<&Sample> = same.iter().collect();
-        let a = attack(&same, &gallery(&same).unwrap(), false).unwrap();
+        let a = attack(&same, &gallery(&same).unwrap(), false, None).unwrap();
         assert!(a.too_many_hits() && a.mean_is_recognised() && a.certain == Some((0, 20)));
         let other: Vec<Sample> = (0..20).map(|i| sample(i, unit(&[0.1, 0.9, 0.3]), None)).collect();
         let other: Vec<&Sample> = other.iter().collect();
-        let a = attack(&other, &gallery(&other).unwrap(), false).unwrap();
+        let a = attack(&other, &gallery(&other).unwrap(), false, None).unwrap();
         assert!(!a.too_many_hits() && !a.mean_is_recognised() && a.certain.is_none());
+    }
+
+    #[test]
+    fn whoever_comes_first_among_strangers_is_recognised() {
+        let drawn: Vec<Sample> = (0..20).map(|i| sample(i, unit(&[0.25, 0.97, 0.0]), None)).collect();
+        let drawn: Vec<&Sample> = drawn.iter().collect();
+        let person = gallery(&drawn).unwrap();
+        let at = |strangers: Vec<Embedding>| attack(&drawn, &person, false, Some(&Strangers::with(strangers))).unwrap();
+        let far = vec![unit(&[0.0, 0.2, 1.0]); 600];
+        let first = at(far.clone());
+        assert!(first.is_first_of_all() && !first.mean_is_recognised() && first.report.ranked_first == 20);
+        let second = at([far, vec![unit(&[0.0, 1.0, 0.1])]].concat());
+        assert!(!second.is_first_of_all() && second.report.rank_track == Some(2) && second.report.ranked_first == 0);
+        assert!(!at(vec![unit(&[0.0, 0.2, 1.0]); 20]).is_first_of_all(), "too few to say so");
     }
 
     #[test]
@@ -219,7 +255,7 @@ mod tests {
         let mut all: Vec<Sample> = (0..200).map(|i| sample(i, unit(&[0.1, 0.9, 0.3]), None)).collect();
         all[77].output = unit(&[0.9, 0.1, 0.0]);
         let all: Vec<&Sample> = all.iter().collect();
-        let a = attack(&all, &gallery(&all).unwrap(), false).unwrap();
+        let a = attack(&all, &gallery(&all).unwrap(), false, None).unwrap();
         assert_eq!((a.certain, a.report.worst_frame, a.too_many_hits()), (Some((77, 1)), Some(77), false));
     }
 

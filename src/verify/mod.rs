@@ -38,6 +38,7 @@ mod likeness;
 mod people;
 mod regions;
 mod sound;
+mod strangers;
 mod streams;
 mod subjects;
 
@@ -301,6 +302,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
     let mut networks = Networks::open(input.models, input.runtime)?;
     let recogniser = networks.embedding.as_deref_mut();
     let recogniser = recogniser.ok_or_else(|| Error::Model("no network that recognises faces".into()))?;
+    let strangers = input.models.best(Role::Embedding).and_then(strangers::Strangers::of);
     let orders = subjects::Orders::new(input.casting);
     std::thread::scope(|scope| {
         let subjects = subjects::gather(found.tracks.clone(), input.plan, &orders)?;
@@ -323,7 +325,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut warnings = Vec::new();
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
         let (frames, late) = (seen.frames, seen.late.2);
-        let people = people::judge(&subjects, seen, input.plan, input.casting);
+        let people = people::judge(&subjects, seen, (input.plan, input.casting), strangers.as_ref());
         let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a.untouched)));
         let missed = match input.plan {
             Some(plan) => accused.map(|(s, all)| subjects::missing(s, plan, all)).collect::<Result<Vec<Missed>>>()?,
@@ -440,7 +442,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         sound: vec![],
         attacks: vec![
             format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
-            format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}.", options.identity_every, identity::limits_text()),
+            format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}; place of each person among strangers by the mean of their output faces, fails if first.", options.identity_every, identity::limits_text()),
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),

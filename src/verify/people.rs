@@ -2,6 +2,7 @@
 
 use super::examine::{Elsewhere, Seen, Sight};
 use super::identity::{self, Attack, Sample};
+use super::strangers::Strangers;
 use super::streams::failure;
 use super::subjects::{Subject, treatment_word};
 use crate::plan::{Casting, Plan};
@@ -63,13 +64,18 @@ struct Person {
 }
 
 /// Makes the verdict.
-pub(crate) fn judge(subjects: &[Subject], seen: Seen, plan: Option<&Plan>, casting: Option<&Casting>) -> Outcome {
+pub(crate) fn judge(
+    subjects: &[Subject],
+    seen: Seen,
+    (plan, casting): (Option<&Plan>, Option<&Casting>),
+    strangers: Option<&Strangers>,
+) -> Outcome {
     let Seen { sights, mut pictures, elsewhere, .. } = seen;
     let mut people = group(subjects, &sights, plan, casting);
     for p in &mut people {
         let samples = samples_of(p, &sights);
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
-        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat));
+        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers));
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
         let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
         p.doubtful = !p.tracks.is_empty() && p.tracks.iter().all(unsure);
@@ -365,6 +371,14 @@ impl Outcome {
         } else if attack.mean_is_recognised() {
             let text = format!("{} is recognised by all output faces together (cosine {:.2})", p.alias, r.cosine_track);
             self.fail("face.recognised", 1, r.worst_frame, text);
+        } else if attack.is_first_of_all() {
+            let text = format!(
+                "{} comes first of {} people by all output faces together (cosine {:.2})",
+                p.alias,
+                r.strangers + 1,
+                r.cosine_track
+            );
+            self.fail("face.recognised", 1, r.worst_frame, text);
         }
         let Some((cosine, k)) = other else { return };
         let limits = identity::limits(48.0);
@@ -488,7 +502,7 @@ mod tests {
             broken: None,
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let out = judge(&[subject], seen, Some(&plan), None);
+        let out = judge(&[subject], seen, (Some(&plan), None), None);
         let kinds = |all: &[Failure]| all.iter().map(|f| f.kind.clone()).collect();
         (kinds(&out.failures), kinds(&out.warnings))
     }
