@@ -5,6 +5,7 @@ use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
 use super::watch::Watch;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
+use crate::card::Card;
 use crate::files::PartFile;
 use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
@@ -201,6 +202,7 @@ pub fn built_in_doubt(models: &ModelSet) -> Option<Finding> {
 pub fn disguise(job: &DisguiseJob, progress: &dyn Progress, cancel: &Cancel) -> Result<(Plan, Published)> {
     job.check_paths()?;
     let probe = crate::media::probe(job.input, &job.limits)?;
+    Card::for_film(job.cast, &probe.video)?; // refused before hours of work, not after
     let plan = job.analyse(progress, cancel)?;
     let published = render_and_verify(job, &plan, &probe, progress, cancel)?;
     Ok((plan, published))
@@ -224,6 +226,7 @@ pub fn render_and_verify(
             job.input.display()
         )));
     }
+    Card::for_film(job.cast, &probe.video)?;
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));

@@ -3,6 +3,7 @@
 use super::prepare::Prepare;
 use super::sound::{self, SoundMaker};
 use super::{Cancel, Progress, first_cause, join, queue_len};
+use crate::card::Card;
 use crate::image::{ColorDesc, ColorModel, PixelLayout, RawFrame};
 use crate::media::{DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, Probe, VideoReader, Writer};
 use crate::plan::{Cast, Casting, Finding, Plan};
@@ -136,11 +137,13 @@ fn decode_all(job: &RenderJob, to: Sender<RawFrame>, cancel: &Cancel) -> Result<
 
 fn treat_all(job: &RenderJob, mut prepare: Prepare, from: Receiver<RawFrame>, to: Sender<Treated>) -> Result<()> {
     let regions = RegionPlan::of(job.cast, job.plan)?;
+    let card = Card::for_film(job.cast, &job.probe.video)?;
     let treater = Treater {
         mesh: job.mesh,
         doubles: job.doubles,
         casting: job.casting,
         regions: &regions,
+        card: card.as_ref(),
         time_base: job.plan.video.time_base,
         start: job.plan.video.start,
         seed: job.seed,

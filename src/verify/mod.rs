@@ -43,6 +43,7 @@ mod subjects;
 
 pub(crate) use identity::LEAST_GALLERY;
 
+use crate::card::Card;
 use crate::geom::{InFrame, Rect};
 use crate::image::Frame;
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
@@ -314,7 +315,9 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         };
         let mut regions = regions::of(input.cast, input.plan)?;
         let films = (&mut source, &mut output);
-        let seen = examine::examine(films, (&subjects, &orders), &mut attackers, &mut regions, &|n| step(1, n))?;
+        let card = input.cast.map(|c| Card::for_film(c, &films.0.info)).transpose()?.flatten();
+        let looks = |n| step(1, n);
+        let seen = examine::examine(films, (&subjects, &orders), &mut attackers, &mut regions, card.as_ref(), &looks)?;
         let mut failures = frame_failures(&seen);
         if seen.frames.0 != found.frames {
             let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
@@ -342,6 +345,10 @@ fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
     if a != b {
         let text = format!("the original has {a} frames, the output {b}: what has no partner was not compared");
         out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
+    }
+    if seen.untold.0 > 0 {
+        let text = "the cast asks for a disclaimer, and the output does not show it: the audience is not told";
+        out.push(failure("disclaimer.missing", seen.untold.0, seen.untold.1, text));
     }
     if seen.late.0 > 0 {
         let text =
@@ -402,6 +409,12 @@ fn sha256_of(path: &Path) -> Result<String> {
     Ok(crate::plan::hex(&hash.finalize()))
 }
 
+/// How long the audience is told, in words.
+fn disclaimer(cast: Option<&Cast>) -> String {
+    let wanted = cast.and_then(|c| c.disclaimer.as_ref());
+    wanted.map_or_else(|| "none".into(), |d| format!("over the first {} s", d.get_ref().seconds))
+}
+
 fn attackers(models: &ModelSet) -> Vec<AttackerModel> {
     let named = |m: &InstalledModel, role: &str| AttackerModel {
         name: m.entry.name.clone(),
@@ -455,6 +468,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             ("all scales at every look".into(), if options.thorough { "yes" } else { "no" }.into()),
             ("sandbox".into(), crate::sandbox::state().text()),
             ("plan".into(), if input.plan.is_some() { "given" } else { "none" }.into()),
+            ("disclaimer".into(), disclaimer(input.cast)),
             ("cast".into(), if input.casting.is_some() { "given" } else { "none" }.into()),
         ],
         limits: [
