@@ -7,6 +7,7 @@ use crate::card::Card;
 use crate::image::{ColorDesc, ColorModel, PixelLayout, RawFrame};
 use crate::media::{DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, Probe, VideoReader, Writer};
 use crate::plan::{Cast, Casting, Finding, Plan};
+use crate::subtitles::ClearedText;
 use crate::swap::{Double, Mesh};
 use crate::treat::{ClearedFrame, FaceWork, Faults, Outcome, RegionPlan, TreatLog, Treater};
 use crate::vault::RenderSeeds;
@@ -49,6 +50,8 @@ pub struct RenderJob<'a> {
     pub seed: u64,
     /// Seeds of voices and their noise.
     pub seeds: &'a RenderSeeds,
+    /// Texts that go with it, freed of the cast's words.
+    pub texts: &'a [ClearedText],
     /// Film of mattes to write beside (a part file), if wanted.
     pub matte: Option<&'a Path>,
     /// Failures on purpose.
@@ -190,6 +193,7 @@ fn matte_spec(path: &Path, job: &RenderJob) -> OutputSpec {
         preset: Preset::Lossless,
         video,
         audio: vec![],
+        texts: vec![],
         threads: job.threads,
         overrides: EncoderOverrides::default(),
     }
@@ -208,6 +212,7 @@ fn encode_all(
         preset: job.preset,
         video: job.probe.video.clone(),
         audio: job.probe.audio.clone(),
+        texts: job.texts.to_vec(),
         threads: job.threads,
         overrides: job.encode.clone(),
     };

@@ -194,6 +194,8 @@ struct Policy {
     halo: Option<Spanned<f32>>,
     #[serde(default)]
     disclaimer: Option<Spanned<Disclaimer>>,
+    #[serde(default)]
+    subtitles: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -220,6 +222,8 @@ pub struct Cast {
     pub halo: Option<f32>,
     /// Caption that tells the audience, if wanted.
     pub disclaimer: Option<Spanned<Disclaimer>>,
+    /// Whether the film's text streams pass through [`Cast::words`]; otherwise they are dropped.
+    pub subtitles: bool,
     /// Listed people, in the file's order.
     pub people: Vec<PersonCast>,
     /// Regions.
@@ -267,6 +271,7 @@ impl Cast {
             extent: Extent::default(),
             halo: None,
             disclaimer: None,
+            subtitles: false,
             people: parsed.person,
             regions: parsed.region,
             words: parsed.words,
@@ -280,6 +285,14 @@ impl Cast {
             if let Some(halo) = policy.halo {
                 cast.check_halo(*halo.get_ref(), halo.span().start)?;
                 cast.halo = Some(*halo.get_ref());
+            }
+            if let Some(wanted) = policy.subtitles.filter(|s| *s.get_ref()) {
+                if cast.words.as_ref().is_none_or(BTreeMap::is_empty) {
+                    let message =
+                        "`subtitles` needs [words]: list every name and place that is said, each with its alias";
+                    return Err(cast.error_at(wanted.span().start, message));
+                }
+                cast.subtitles = true;
             }
             if let Some(d) = policy.disclaimer {
                 if let Some(objection) = d.get_ref().objection() {
@@ -703,6 +716,9 @@ to = "00:14:20"
             ("[policy]\ndisclaimer = { seconds = 0.5 }\n", "line 2", "seconds"),
             ("[policy]\ndisclaimer = { seconds = nan }\n", "line 2", "seconds"),
             ("disclaimer = true\n", "line 1", "disclaimer"),
+            ("[policy]\n\nsubtitles = true\n", "line 3", "[words]"),
+            ("[policy]\nsubtitles = true\n[words]\n", "line 2", "[words]"),
+            ("[policy]\nsubtitles = \"yes\"\n", "line 2", "bool"),
             ("[[region]]\neffect = \"melt\"\n", "line 2", "melt"),
             ("[[person]\n", "line 1", ""),
         ];

@@ -6,6 +6,7 @@
 //! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
 //! regions of the cast ───────────────► is what they hide still there?
 //! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
+//! text streams of the output ───────► is one there that was not ordered, or a word that must not be said?
 //! bytes and streams of the output ──► is anything in the file that is not on the allow-list?
 //! ```
 //!
@@ -40,6 +41,7 @@ mod regions;
 mod sound;
 mod streams;
 mod subjects;
+mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
 
@@ -202,9 +204,18 @@ pub(crate) fn search_with(
 /// Reads a file as the attack reads an output: its parts, its streams, its bytes.
 pub(crate) fn parse_for_fuzzing(output: &Path) {
     let needle = bytes::Needle { text: "understudy".into(), what: String::new() };
-    std::hint::black_box(container::walk(output).is_ok());
+    std::hint::black_box(container::walk(output, 1).is_ok());
     std::hint::black_box(bytes::scan(output, &[needle], &|| Ok(())).is_ok());
-    std::hint::black_box(streams::check(output, output, &|| Ok(())).is_ok());
+    std::hint::black_box(streams::check(output, output, None, &|| Ok(())).is_ok());
+}
+
+/// What our own reader objects to in a file with so many tracks of text, for tests of the writer.
+#[cfg(test)]
+pub(crate) fn walk_for_test(output: &Path, texts: usize) -> Vec<String> {
+    container::walk(output, texts).map_or_else(
+        |e| vec![e.to_string()],
+        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind, o.what)).collect(),
+    )
 }
 
 /// Is told how much of how much is done; an error stops the work.
@@ -219,7 +230,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     if same_file(input.original, input.output) {
         return Err(Error::Usage("original and output are the same file; give two files".into()));
     }
-    let mut streams = streams::check(input.original, input.output, &|| progress(0, 1))?;
+    let mut streams = streams::check(input.original, input.output, input.cast, &|| progress(0, 1))?;
     let salvage = input.plan.is_some_and(|p| p.salvaged);
     let mut failures = std::mem::take(&mut streams.failures);
     let mut warnings = std::mem::take(&mut streams.warnings);
@@ -457,6 +468,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
+            "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
         models: attackers(input.models),

@@ -85,7 +85,16 @@ fn produce_from(
     };
     let overrides = EncoderOverrides { crf: Some(20), speed: Some("veryfast".into()) };
     let (video, audio) = (p.video.clone(), p.audio.clone());
-    let spec = OutputSpec { path: to.clone(), container_ext: ext.into(), preset, video, audio, threads: 1, overrides };
+    let spec = OutputSpec {
+        path: to.clone(),
+        container_ext: ext.into(),
+        preset,
+        video,
+        audio,
+        texts: vec![],
+        threads: 1,
+        overrides,
+    };
     let mut writer = Writer::create(&spec).unwrap();
     let mut pictures = VideoReader::open(film, &limits, DecodeOptions::default()).unwrap();
     while let Some(mut raw) = pictures.next().unwrap() {
@@ -502,7 +511,7 @@ fn the_disclaimer_must_stand_and_blinds_nobody() {
         &cast("solid"),
     );
     assert!(good.cleared, "{:#?}", good.failures);
-    let silent = run(&mut |n, f| drop(hide(lab, n, f, Cover::Solid)), &cast("solid"));
+    let silent = run(&mut |n, f| hide(lab, n, f, Cover::Solid).unwrap_or(()), &cast("solid"));
     assert_eq!(kinds(&silent), ["disclaimer.missing"]);
     assert_eq!((silent.failures[0].count, silent.failures[0].first_frame), (75, Some(0)));
     let late = run(
@@ -568,12 +577,12 @@ fn anything_beside_picture_and_sound_is_stopped() {
             .args(&arguments[inputs..])
             .arg(&spoilt);
         assert!(c.status().unwrap().success(), "{name}");
-        let found = super::streams::check(&lab.clip, &spoilt, &|| Ok(())).unwrap();
+        let found = super::streams::check(&lab.clip, &spoilt, None, &|| Ok(())).unwrap();
         for kind in expected {
             assert!(found.failures.iter().any(|f| f.kind == *kind), "{name} lacks {kind}: {:#?}", found.failures);
         }
     }
-    let passed = super::streams::check(&lab.clip, &clean, &|| Ok(())).unwrap();
+    let passed = super::streams::check(&lab.clip, &clean, None, &|| Ok(())).unwrap();
     assert!(passed.failures.is_empty(), "{:#?}", passed.failures);
 }
 
@@ -599,7 +608,7 @@ fn texts_of_the_original_are_found_in_the_bytes() {
         data[at..at + text.len()].copy_from_slice(text);
         let spoilt = dir.path().join("spoilt.mp4");
         std::fs::write(&spoilt, data).unwrap();
-        let found = super::streams::check(&original, &spoilt, &|| Ok(())).unwrap();
+        let found = super::streams::check(&original, &spoilt, None, &|| Ok(())).unwrap();
         assert!(found.failures.iter().any(|f| f.kind.starts_with("bytes.")), "{}", text.escape_ascii());
         assert!(found.failures.iter().all(|f| !f.detail.contains("nurse") && !f.detail.contains("Minsk")));
     }

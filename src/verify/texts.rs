@@ -8,9 +8,6 @@ use crate::subtitles::{Aliases, TextCodec};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Fewest letters of a word that is searched in all bytes too; shorter ones stand in coded pictures by chance.
-pub(crate) const LEAST_LETTERS: usize = 6;
-
 /// What the attack on text streams gave.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -77,13 +74,12 @@ fn attack(stream: &TextStream, aliases: &Aliases) -> std::result::Result<usize, 
         let text = format!("{place} is of a kind of subtitle that is never written");
         return Err(failure("text.kind", 1, None, text));
     };
-    if stream.header != kind.header() {
+    if !kind.is_header(&stream.header) {
         let text = format!("{place} has styles, fonts or other text at its head");
         return Err(failure("text.header", 1, None, text));
     }
     kind.check(&stream.packets, aliases).map_err(|e| {
-        let said = e.to_string();
-        let kind = if said.contains("listed") { "text.word" } else { "text.extra" };
-        failure(kind, 1, None, format!("{place}: {said}"))
+        let kind = if e.word { "text.word" } else { "text.extra" };
+        failure(kind, 1, None, format!("text {} of {place} {}", e.at, e.why))
     })
 }
