@@ -60,7 +60,9 @@ pub fn subtitles(bytes: &[u8]) {
     let Ok(aliases) = Aliases::new(words) else { return };
     for codec in [TextCodec::SubRip, TextCodec::Ass, TextCodec::WebVtt, TextCodec::MovText] {
         let packet = TextPacket { start_ms: 0, length_ms: 1000, bytes: bytes.to_vec(), more: false };
-        let Ok((text, _)) = codec.unpack(&[packet.clone()]).and_then(|cues| aliases.clear(&cues)) else { continue };
+        let Ok((text, _)) = codec.unpack(std::slice::from_ref(&packet)).and_then(|cues| aliases.clear(&cues)) else {
+            continue;
+        };
         // What was cleared passes the attack, as it is written.
         for to in [TextCodec::SubRip, TextCodec::WebVtt, TextCodec::MovText] {
             let cues = text.cues(to);

@@ -138,7 +138,7 @@ impl Card {
     /// `None` if there is nothing to take off.
     #[must_use]
     pub fn lift(&self, frame: &Frame, strength: f32) -> Option<Frame> {
-        if strength <= 0.0 || (frame.width, frame.height) != self.size {
+        if strength <= 0.0 || !self.is_on(frame) {
             return None;
         }
         let mut patch = frame.read_rgb(self.area);
@@ -162,7 +162,7 @@ impl Card {
     /// added, −1..=1. For full strength.
     #[must_use]
     pub fn seen(&self, source: &Frame, output: &Frame) -> f32 {
-        if (source.width, source.height) != self.size || (output.width, output.height) != self.size {
+        if !self.is_on(source) || !self.is_on(output) {
             return 0.0;
         }
         let (before, after) = (source.read_rgb(self.area), output.read_rgb(self.area));
@@ -185,6 +185,12 @@ impl Card {
     fn mix(&self, (dark, ink): (f32, f32), strength: f32) -> (f32, f32) {
         let ink = ink * strength;
         ((1.0 - dark * strength) * (1.0 - ink), self.level * ink)
+    }
+
+    /// Whether a frame is of the card's size, or grown to even sides for a codec.
+    fn is_on(&self, frame: &Frame) -> bool {
+        let grown = |have: usize, own: usize| (own..=own + own % 2).contains(&have);
+        grown(frame.width, self.size.0) && grown(frame.height, self.size.1)
     }
 
     fn bare(&self) -> Matte {

@@ -495,7 +495,11 @@ fn the_disclaimer_must_stand_and_blinds_nobody() {
     let card = Card::for_film(&cast("solid"), &video).unwrap().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let run = |edit: &mut dyn FnMut(usize, &mut Frame), cast: &Cast| {
-        let output = produce(lab, dir.path(), "mp4", |n, f| Some(edit(n, f)), hiss);
+        let seen = |n: usize, f: &mut Frame| {
+            edit(n, f);
+            Some(())
+        };
+        let output = produce(lab, dir.path(), "mp4", seen, hiss);
         let casting = Casting::resolve(&plan, cast, &[], &[]).unwrap();
         let known = VerifyInput::new(&lab.clip, &output, &lab.models, &lab.runtime);
         let input = VerifyInput { plan: Some(&plan), casting: Some(&casting), cast: Some(cast), ..known };
