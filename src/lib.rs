@@ -11,6 +11,7 @@
 //! [`treat`] made a `ClearedFrame` of it, and no sound unless [`voice`] made a `ClearedAudio`.
 
 pub mod audio;
+pub mod card;
 pub mod cli;
 pub mod error;
 pub mod files;

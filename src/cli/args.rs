@@ -186,7 +186,8 @@ pub struct Output {
     ///
     /// Voices: `pseudo` (the default), `whisper`, `replace`, `silence`, `keep`, and `pitch`, which is NO PROTECTION: anybody
     /// can shift it back and recognise the voice. A kept channel is disguised wherever a protected one has sound, unless
-    /// its entry says bleed = "accept".
+    /// its entry says bleed = "accept". In [policy], `disclaimer = true` (or a sentence) tells
+    /// the audience over the first seconds, and `subtitles = true` passes the film's text streams through [words].
     #[arg(long, value_name = "CAST")]
     pub cast: Option<PathBuf>,
     /// What the output is for

@@ -313,6 +313,12 @@ impl Packet {
         unsafe { (*self.0).flags & sys::AV_PKT_FLAG_CORRUPT != 0 }
     }
 
+    /// Whether data came beside the packet.
+    pub(super) fn has_more(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.0).side_data_elems > 0 }
+    }
+
     pub(super) fn is_discarded(&self) -> bool {
         // SAFETY: as above.
         unsafe { (*self.0).flags & sys::AV_PKT_FLAG_DISCARD != 0 }
@@ -393,6 +399,8 @@ pub(super) struct StreamFacts {
     pub bit_rate: i64,
     pub raw_bits: c_int,
     pub has_decoder: bool,
+    /// What stands at the head of a text stream: styles, fonts.
+    pub text_header: Vec<u8>,
 }
 
 /// Colour code points as numbers.
@@ -532,8 +540,14 @@ impl Input {
 
     /// Skips the packets of all other streams.
     pub(super) fn select(&mut self, stream: usize) {
+        self.select_only(&[stream]);
+    }
+
+    /// Skips the packets of all streams but these.
+    pub(super) fn select_only(&mut self, streams: &[usize]) {
         for (i, s) in self.raw_streams().iter().enumerate() {
-            let discard = if i == stream { sys::AVDiscard::AVDISCARD_DEFAULT } else { sys::AVDiscard::AVDISCARD_ALL };
+            let discard =
+                if streams.contains(&i) { sys::AVDiscard::AVDISCARD_DEFAULT } else { sys::AVDiscard::AVDISCARD_ALL };
             // SAFETY: a valid stream.
             unsafe { (**s).discard = discard };
         }
@@ -637,6 +651,11 @@ unsafe fn facts_of(s: *const sys::AVStream) -> StreamFacts {
             bit_rate: (*p).bit_rate,
             raw_bits: (*p).bits_per_raw_sample.max((*p).bits_per_coded_sample),
             has_decoder: !sys::avcodec_find_decoder((*p).codec_id).is_null(),
+            text_header: if kind == "subtitle" && !(*p).extradata.is_null() && (*p).extradata_size > 0 {
+                std::slice::from_raw_parts((*p).extradata, ((*p).extradata_size as usize).min(4096)).to_vec()
+            } else {
+                Vec::new()
+            },
         }
     }
 }
@@ -1165,6 +1184,43 @@ impl Output {
                 (*s).avg_frame_rate = (*enc.0).framerate;
             }
             (*s).disposition = if (*s).index == 0 { sys::AV_DISPOSITION_DEFAULT } else { 0 };
+            Ok((*s).index as usize)
+        }
+    }
+
+    /// Adds a stream of text with a head of its own; times will be given in `time_base`. Nothing else is said about it.
+    pub(super) fn add_text(
+        &mut self,
+        codec: &str,
+        header: &[u8],
+        time_base: (u32, u32),
+        tag: Option<[u8; 4]>,
+    ) -> AvResult<usize> {
+        let size = c_int::try_from(header.len()).or(Err(AvError::INVALID_DATA))?;
+        // SAFETY: the description is static; the new stream belongs to the context; the head gets memory of the library's own, with
+        // the padding that it asks for, and is freed with the stream.
+        unsafe {
+            let known = sys::avcodec_descriptor_get_by_name(c_text(codec).as_ptr()).as_ref();
+            let known = known.ok_or(AvError(sys::AVERROR_ENCODER_NOT_FOUND))?;
+            let s = sys::avformat_new_stream(self.0, ptr::null());
+            if s.is_null() {
+                return Err(AvError::NO_MEMORY);
+            }
+            let p = (*s).codecpar;
+            (*p).codec_type = sys::AVMediaType::AVMEDIA_TYPE_SUBTITLE;
+            (*p).codec_id = known.id;
+            (*p).codec_tag = tag.map_or(0, u32::from_le_bytes);
+            if size > 0 {
+                let room = header.len() + sys::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+                let memory = sys::av_mallocz(room).cast::<u8>();
+                if memory.is_null() {
+                    return Err(AvError::NO_MEMORY);
+                }
+                ptr::copy_nonoverlapping(header.as_ptr(), memory, header.len());
+                ((*p).extradata, (*p).extradata_size) = (memory, size);
+            }
+            (*s).time_base = sys::AVRational { num: time_base.0 as c_int, den: time_base.1 as c_int };
+            (*s).disposition = 0;
             Ok((*s).index as usize)
         }
     }

@@ -27,6 +27,7 @@ mod preset;
 mod probe;
 mod scrub;
 mod sound;
+mod texts;
 mod turn;
 mod video_reader;
 mod writer;
@@ -38,8 +39,9 @@ pub use audio_reader::AudioReader;
 pub use listing::{FileListing, StreamListing, raw_streams, read_all_video_times};
 pub use preset::{EncoderOverrides, Preset, accepted_extensions, check_container};
 pub use probe::{AudioInfo, ContentLight, DroppedStream, HdrInfo, MasteringDisplay, Probe, VideoInfo, probe};
+pub use texts::{TextStream, read_texts};
 pub use video_reader::{Damage, DecodeOptions, VideoReader};
-pub use writer::{OutputSpec, Writer};
+pub use writer::{OutputSpec, Writer, check_text_container};
 
 /// Bounds on what a hostile file may ask for.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -51,7 +51,7 @@ fn sound_info(rate_hz: u32, channels: usize, start_secs: f64) -> AudioInfo {
 fn spec(path: &Path, preset: Preset, video: VideoInfo, audio: Vec<AudioInfo>) -> OutputSpec {
     let container_ext = path.extension().unwrap().to_str().unwrap().to_string();
     let overrides = EncoderOverrides::default();
-    OutputSpec { path: path.into(), container_ext, preset, video, audio, threads: 1, overrides }
+    OutputSpec { path: path.into(), container_ext, preset, video, audio, texts: vec![], threads: 1, overrides }
 }
 
 /// A moving pattern that uses every value of the depth.

@@ -11,6 +11,7 @@ use super::preset::{
 use super::probe::{AudioInfo, VideoInfo};
 use super::scrub::{self, Coding};
 use super::sound;
+use crate::subtitles::{ClearedText, Cue, TextCodec};
 use crate::treat::ClearedFrame;
 use crate::voice::ClearedAudio;
 use crate::{Error, Result};
@@ -38,6 +39,8 @@ pub struct OutputSpec {
     pub video: VideoInfo,
     /// The sound streams that will be written, in this order.
     pub audio: Vec<AudioInfo>,
+    /// The texts that will be written, a stream for each, on the film's own clock.
+    pub texts: Vec<ClearedText>,
     /// Encoder threads, 1..=64.
     pub threads: usize,
     /// Settings that replace the preset's own.
@@ -114,6 +117,19 @@ struct AudioLane {
     last_dts: Option<i64>,
 }
 
+/// Seconds that texts are written ahead of the pictures.
+const TEXT_AHEAD_SECS: f64 = 0.5;
+
+/// A text stream on its way.
+struct TextLane {
+    stream: usize,
+    codec: TextCodec,
+    out_base: (i64, i64),
+    /// Times on the output's clock.
+    waiting: VecDeque<Cue>,
+    last_dts: Option<i64>,
+}
+
 /// Writes one film.
 ///
 /// Pictures must come in presentation order, sound per stream in order. Pictures and sound may be given in any
@@ -125,6 +141,7 @@ pub struct Writer {
     muxer: &'static str,
     video: VideoLane,
     audio: Vec<AudioLane>,
+    texts: Vec<TextLane>,
     packet: Packet,
     notes: Vec<String>,
     shift_secs: f64,
@@ -188,14 +205,18 @@ impl Writer {
             lane.stream = output.add(&lane.encoder, (1, rate), None).map_err(|e| write_error(&spec.path, e))?;
             audio.push(lane);
         }
+        let mut texts = open_texts(spec, muxer, shift_secs, &mut output, &mut notes)?;
         output.header(&mux_options(muxer, base.1)).map_err(|e| write_error(&spec.path, e))?;
         let wide = |t: (i32, i32)| (i64::from(t.0), i64::from(t.1));
         video.0.out_base = wide(output.time_base(stream));
         for lane in &mut audio {
             lane.out_base = wide(output.time_base(lane.stream));
         }
+        for lane in &mut texts {
+            lane.out_base = wide(output.time_base(lane.stream));
+        }
         let packet = Packet::new().map_err(encode_error)?;
-        Ok(Writer { output, path: spec.path.clone(), muxer, video: video.0, audio, packet, notes, shift_secs })
+        Ok(Writer { output, path: spec.path.clone(), muxer, video: video.0, audio, texts, packet, notes, shift_secs })
     }
 
     /// Codecs that were chosen, and what had to be changed, as "h264 yuv420p + aac; note: …".
@@ -225,7 +246,29 @@ impl Writer {
         lane.times.push(pts, cleared.duration().filter(|d| *d > 0).unwrap_or(lane.step));
         lane.count += 1;
         lane.encoder.send(Some(&picture)).map_err(encode_error)?;
-        self.drain_video()
+        let now = rescale(pts.saturating_sub(lane.shift), lane.time_base, (1, 1000)) as f64 / 1000.0;
+        self.drain_video()?;
+        self.write_texts(now + TEXT_AHEAD_SECS)
+    }
+
+    /// Writes the texts that begin before `until` (seconds on the output's clock).
+    fn write_texts(&mut self, until: f64) -> Result<()> {
+        let ticks = |ms: u64, base: (i64, i64)| rescale(i64::try_from(ms).unwrap_or(i64::MAX), (1, 1000), base);
+        for lane in &mut self.texts {
+            while let Some(cue) = lane.waiting.front().filter(|c| (c.start_ms as f64) < until * 1000.0) {
+                // What was over before the first picture has no time left.
+                if cue.end_ms > cue.start_ms {
+                    let (from, to) = (ticks(cue.start_ms, lane.out_base), ticks(cue.end_ms, lane.out_base));
+                    let (pts, dts) = rising(from, from, &mut lane.last_dts);
+                    let mut packet = Packet::new().map_err(encode_error)?;
+                    packet.replace(&lane.codec.pack(cue)).map_err(encode_error)?;
+                    packet.place(lane.stream, pts, dts, (to - pts).max(1));
+                    self.output.write(&mut packet).map_err(|e| write_error(&self.path, e))?;
+                }
+                lane.waiting.pop_front();
+            }
+        }
+        Ok(())
     }
 
     fn drain_video(&mut self) -> Result<()> {
@@ -307,6 +350,11 @@ impl Writer {
     pub fn finish(mut self) -> Result<()> {
         self.video.encoder.send(None).map_err(encode_error)?;
         self.drain_video()?;
+        let lane = &self.video;
+        let last = lane.times.list.back().map_or(0, |t| t.0.saturating_add(t.1).saturating_sub(lane.shift));
+        let end = rescale(last, lane.time_base, (1, 1000)) as f64 / 1000.0;
+        // What would begin after the last picture is left out.
+        self.write_texts(end)?;
         for stream in 0..self.audio.len() {
             self.audio[stream].drain_resampler()?;
             self.encode_audio(stream, true)?;
@@ -452,6 +500,48 @@ fn open_video(
         return Ok((lane, choice));
     }
     Err(no_encoder("the pictures", &spec.container_ext, &names, &reasons))
+}
+
+/// Adds a stream for each text.
+fn open_texts(
+    spec: &OutputSpec,
+    muxer: &str,
+    shift_secs: f64,
+    output: &mut Output,
+    notes: &mut Vec<String>,
+) -> Result<Vec<TextLane>> {
+    let mut lanes = Vec::new();
+    for text in &spec.texts {
+        let codec = text_codec(muxer, &spec.container_ext)?;
+        // QuickTime's own kind of text would come with a font's name and colours.
+        let tag = (codec == TextCodec::MovText).then_some(*b"tx3g");
+        let stream = output.add_text(codec.name(), &codec.header(), (1, 1000), tag);
+        let stream = stream.map_err(|e| write_error(&spec.path, e))?;
+        let back = (shift_secs * 1000.0).round();
+        let moved = |ms: u64| (ms as f64 - back).max(0.0) as u64;
+        let waiting = text.cues(codec).into_iter();
+        let waiting = waiting.map(|c| Cue { start_ms: moved(c.start_ms), end_ms: moved(c.end_ms), ..c }).collect();
+        notes.push(codec.name().into());
+        lanes.push(TextLane { stream, codec, out_base: (1, 1000), waiting, last_dts: None });
+    }
+    Ok(lanes)
+}
+
+/// The kind of text that a container takes.
+fn text_codec(muxer: &str, ext: &str) -> Result<TextCodec> {
+    TextCodec::written_in(muxer).ok_or_else(|| {
+        let message =
+            "cannot hold text; name the output .mkv, .mp4, .mov or .webm, or take `subtitles` out of the cast";
+        Error::Usage(format!(".{ext} {message}"))
+    })
+}
+
+/// Whether a container takes text streams.
+///
+/// # Errors
+/// `Usage` if not.
+pub fn check_text_container(preset: Preset, ext: &str) -> Result<()> {
+    text_codec(find_container(preset, ext)?.muxer, ext).map(drop)
 }
 
 fn no_encoder(what: &str, ext: &str, tried: &[&str], reasons: &[String]) -> Error {

@@ -3,8 +3,10 @@
 use super::audition::Audition;
 use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
+use super::texts::{self, Texts};
 use super::watch::Watch;
 use super::{AnalyseJob, Cancel, Progress, RenderJob, RenderSummary, analyse, render};
+use crate::card::Card;
 use crate::files::PartFile;
 use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
@@ -83,6 +85,16 @@ impl DisguiseJob<'_> {
         let extension = self.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
         crate::media::check_container(self.preset, &extension)?;
         check_output(self.input, self.output, self.force)
+    }
+
+    /// The film's texts, freed of the cast's words, as far as the cast lets them pass.
+    fn texts(&self) -> Result<Texts> {
+        let texts = texts::clear(self.input, self.cast, &self.limits, self.salvage)?;
+        if !texts.cleared.is_empty() {
+            let extension = self.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            crate::media::check_text_container(self.preset, &extension)?;
+        }
+        Ok(texts)
     }
 
     /// Finds the faces of the film.
@@ -202,6 +214,8 @@ pub fn built_in_doubt(models: &ModelSet) -> Option<Finding> {
 pub fn disguise(job: &DisguiseJob, progress: &dyn Progress, cancel: &Cancel) -> Result<(Plan, Published)> {
     job.check_paths()?;
     let probe = crate::media::probe(job.input, &job.limits)?;
+    Card::for_film(job.cast, &probe.video)?; // refused before hours of work, not after
+    job.texts()?;
     let plan = job.analyse(progress, cancel)?;
     let published = render_and_verify(job, &plan, &probe, progress, cancel)?;
     Ok((plan, published))
@@ -225,6 +239,8 @@ pub fn render_and_verify(
             job.input.display()
         )));
     }
+    Card::for_film(job.cast, &probe.video)?;
+    let texts = job.texts()?;
     let mesh = Mesh::embedded()?;
     let matched = match_refs(job.cast, plan, job.models, job.runtime)?;
     progress.begin("searching again", frames_of(plan));
@@ -255,7 +271,7 @@ pub fn render_and_verify(
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
-        let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, progress, cancel)?;
+        let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, &texts, progress, cancel)?;
         let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
@@ -443,6 +459,7 @@ fn attempt_once(
     mesh: &Mesh,
     casting: &Casting,
     searched: &Search,
+    texts: &Texts,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Attempt> {
@@ -467,10 +484,12 @@ fn attempt_once(
         threads: job.threads,
         seed: job.seed.unwrap_or_else(|| seeds.grain()),
         seeds: &seeds,
+        texts: &texts.cleared,
         matte: matte_part.as_ref().map(PartFile::part),
         faults: &job.faults,
     };
-    let summary = render(&render_job, progress, cancel)?;
+    let mut summary = render(&render_job, progress, cancel)?;
+    summary.findings.extend(texts.findings.iter().cloned());
     crate::media::trim_memory();
     cancel.check()?;
     let mut input = VerifyInput::new(job.input, part.part(), job.models, job.runtime);

@@ -16,6 +16,7 @@ mod prepare;
 mod progress;
 mod render;
 mod sound;
+mod texts;
 mod voices;
 mod watch;
 

@@ -3,9 +3,11 @@
 use super::prepare::Prepare;
 use super::sound::{self, SoundMaker};
 use super::{Cancel, Progress, first_cause, join, queue_len};
+use crate::card::Card;
 use crate::image::{ColorDesc, ColorModel, PixelLayout, RawFrame};
 use crate::media::{DecodeOptions, EncoderOverrides, Limits, OutputSpec, Preset, Probe, VideoReader, Writer};
 use crate::plan::{Cast, Casting, Finding, Plan};
+use crate::subtitles::ClearedText;
 use crate::swap::{Double, Mesh};
 use crate::treat::{ClearedFrame, FaceWork, Faults, Outcome, RegionPlan, TreatLog, Treater};
 use crate::vault::RenderSeeds;
@@ -48,6 +50,8 @@ pub struct RenderJob<'a> {
     pub seed: u64,
     /// Seeds of voices and their noise.
     pub seeds: &'a RenderSeeds,
+    /// Texts that go with it, freed of the cast's words.
+    pub texts: &'a [ClearedText],
     /// Film of mattes to write beside (a part file), if wanted.
     pub matte: Option<&'a Path>,
     /// Failures on purpose.
@@ -136,11 +140,13 @@ fn decode_all(job: &RenderJob, to: Sender<RawFrame>, cancel: &Cancel) -> Result<
 
 fn treat_all(job: &RenderJob, mut prepare: Prepare, from: Receiver<RawFrame>, to: Sender<Treated>) -> Result<()> {
     let regions = RegionPlan::of(job.cast, job.plan)?;
+    let card = Card::for_film(job.cast, &job.probe.video)?;
     let treater = Treater {
         mesh: job.mesh,
         doubles: job.doubles,
         casting: job.casting,
         regions: &regions,
+        card: card.as_ref(),
         time_base: job.plan.video.time_base,
         start: job.plan.video.start,
         seed: job.seed,
@@ -187,6 +193,7 @@ fn matte_spec(path: &Path, job: &RenderJob) -> OutputSpec {
         preset: Preset::Lossless,
         video,
         audio: vec![],
+        texts: vec![],
         threads: job.threads,
         overrides: EncoderOverrides::default(),
     }
@@ -205,6 +212,7 @@ fn encode_all(
         preset: job.preset,
         video: job.probe.video.clone(),
         audio: job.probe.audio.clone(),
+        texts: job.texts.to_vec(),
         threads: job.threads,
         overrides: job.encode.clone(),
     };

@@ -1,6 +1,6 @@
 //! The cast file: hand-edited TOML that says who becomes whom.
 
-use super::parse_timecode;
+use super::{Disclaimer, parse_timecode};
 use crate::{Error, Result};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -192,6 +192,10 @@ struct Policy {
     extent: Extent,
     #[serde(default)]
     halo: Option<Spanned<f32>>,
+    #[serde(default)]
+    disclaimer: Option<Spanned<Disclaimer>>,
+    #[serde(default)]
+    subtitles: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -216,6 +220,10 @@ pub struct Cast {
     pub extent: Extent,
     /// Soft edge of a swapped face where a person's entry does not say; `None` takes [`DEFAULT_HALO`](super::DEFAULT_HALO).
     pub halo: Option<f32>,
+    /// Caption that tells the audience, if wanted.
+    pub disclaimer: Option<Spanned<Disclaimer>>,
+    /// Whether the film's text streams pass through [`Cast::words`]; otherwise they are dropped.
+    pub subtitles: bool,
     /// Listed people, in the file's order.
     pub people: Vec<PersonCast>,
     /// Regions.
@@ -262,6 +270,8 @@ impl Cast {
             unlisted: None,
             extent: Extent::default(),
             halo: None,
+            disclaimer: None,
+            subtitles: false,
             people: parsed.person,
             regions: parsed.region,
             words: parsed.words,
@@ -275,6 +285,20 @@ impl Cast {
             if let Some(halo) = policy.halo {
                 cast.check_halo(*halo.get_ref(), halo.span().start)?;
                 cast.halo = Some(*halo.get_ref());
+            }
+            if let Some(wanted) = policy.subtitles.filter(|s| *s.get_ref()) {
+                if cast.words.as_ref().is_none_or(BTreeMap::is_empty) {
+                    let message =
+                        "`subtitles` needs [words]: list every name and place that is said, each with its alias";
+                    return Err(cast.error_at(wanted.span().start, message));
+                }
+                cast.subtitles = true;
+            }
+            if let Some(d) = policy.disclaimer {
+                if let Some(objection) = d.get_ref().objection() {
+                    return Err(cast.error_at(d.span().start, &objection));
+                }
+                cast.disclaimer = Some(d);
             }
         }
         cast.check()?;
@@ -601,6 +625,21 @@ to = "00:14:20"
     }
 
     #[test]
+    fn a_disclaimer_is_a_word_a_sentence_or_a_table() {
+        let read = |value: &str| {
+            let cast = Cast::parse(&format!("[policy]\ndisclaimer = {value}\n"), "cast").unwrap();
+            cast.disclaimer.unwrap().into_inner()
+        };
+        assert_eq!(read("true"), Disclaimer { text: crate::plan::USUAL_DISCLAIMER.into(), seconds: 5.0 });
+        assert_eq!(read("\"Names were changed.\""), Disclaimer { text: "Names were changed.".into(), seconds: 5.0 });
+        assert_eq!(read("{ text = \"A\\nB\", seconds = 8 }"), Disclaimer { text: "A\nB".into(), seconds: 8.0 });
+        assert_eq!(read("{ seconds = 2.5 }").text, crate::plan::USUAL_DISCLAIMER);
+        let long = format!("[policy]\ndisclaimer = \"{}\"\n", "a ".repeat(300));
+        assert!(Cast::parse(&long, "cast").unwrap_err().to_string().contains("letters"));
+        assert!(Cast::parse(GOOD, "cast").unwrap().disclaimer.is_none());
+    }
+
+    #[test]
     fn bleed_belongs_to_a_kept_channel() {
         let cast = |voice: &str| Cast::parse(&format!("[[person]]\nalias = \"A\"\nvoice = {{ {voice} }}\n"), "cast");
         let kept = cast("style = \"keep\", channel = 2, bleed = \"accept\"").unwrap();
@@ -670,6 +709,16 @@ to = "00:14:20"
             ("[[person]]\nalias = \"a\"\ntracks = [1]\nface = { double = \"x\", hal = 1 }\n", "line 4", "hal"),
             ("[policy]\nhalo = 1.5\n", "line 2", "halo"),
             ("[policy]\nextent = \"body\"\n", "line 2", "body"),
+            ("[policy]\ndisclaimer = \"  \"\n", "line 2", "empty"),
+            ("[policy]\n\ndisclaimer = false\n", "line 3", "leave the line out"),
+            ("[policy]\ndisclaimer = 5\n", "line 2", "sentence"),
+            ("[policy]\ndisclaimer = { txt = \"x\" }\n", "line 2", "txt"),
+            ("[policy]\ndisclaimer = { seconds = 0.5 }\n", "line 2", "seconds"),
+            ("[policy]\ndisclaimer = { seconds = nan }\n", "line 2", "seconds"),
+            ("disclaimer = true\n", "line 1", "disclaimer"),
+            ("[policy]\n\nsubtitles = true\n", "line 3", "[words]"),
+            ("[policy]\nsubtitles = true\n[words]\n", "line 2", "[words]"),
+            ("[policy]\nsubtitles = \"yes\"\n", "line 2", "bool"),
             ("[[region]]\neffect = \"melt\"\n", "line 2", "melt"),
             ("[[person]\n", "line 1", ""),
         ];

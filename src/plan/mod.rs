@@ -5,6 +5,7 @@
 
 mod cast;
 mod casting;
+mod disclaimer;
 mod file;
 mod landmark_block;
 mod looks;
@@ -13,6 +14,7 @@ mod timecode;
 pub use cast::{Cast, Effect, Extent, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
 pub(crate) use casting::lightness;
 pub use casting::{Casting, DEFAULT_HALO, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
+pub use disclaimer::{Disclaimer, USUAL_DISCLAIMER};
 pub(crate) use file::MAGIC;
 pub(crate) use file::parse_for_fuzzing;
 pub use file::{PlanLimits, decode_plan, encode_plan, read_plan, write_plan};

@@ -110,6 +110,11 @@ impl Aliases {
         spaced || elided || self.spelt(&tokens).next().is_some()
     }
 
+    /// What is put in place of words.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|e| e.1.as_str())
+    }
+
     fn entry_at(&self, tokens: &[Token]) -> Option<&(Vec<String>, String)> {
         let same = |e: &&(Vec<String>, String)| {
             e.0.len() <= tokens.len() && e.0.iter().zip(tokens).all(|(word, t)| is_form(&t.folded, word))

@@ -24,13 +24,34 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Cue>> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|_e| Error::Input("the subtitles are not UTF-8; convert them first, e.g. with iconv".into()))?;
-    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
+    let text = unified(text);
     let ass = text.lines().any(|l| l.trim().eq_ignore_ascii_case("[events]"));
     let cues = if ass { from_ass(&text)? } else { from_blocks(&text)? };
     if cues.is_empty() {
         return Err(Error::Input("no subtitles were found; SRT, WebVTT and ASS are read".into()));
     }
     Ok(cues)
+}
+
+/// Without byte-order mark, lines ended by `\n` alone.
+pub(super) fn unified(text: &str) -> String {
+    text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// A time that a film can have.
+pub(super) fn possible(ms: u64) -> Option<u64> {
+    (ms <= LATEST_MS).then_some(ms)
+}
+
+/// What is spoken in the text field of ASS; `None` for a drawing, which is written as text.
+pub(super) fn of_ass(spoken: &str) -> Option<String> {
+    let drawing = spoken.split('{').skip(1).any(|tag| {
+        let tag = tag.split('}').next().unwrap_or("");
+        tag.split('\\').any(|t| {
+            t.trim().strip_prefix('p').is_some_and(|n| n.starts_with(|c: char| c != '0' && c.is_ascii_digit()))
+        })
+    });
+    (!drawing).then(|| spoken.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "))
 }
 
 /// SRT and WebVTT: blocks with a line of two times. What stands before that line, and blocks without one, are dropped.
@@ -74,15 +95,7 @@ fn from_ass(text: &str) -> Result<Vec<Cue>> {
             let (Some(start), Some(end), Some(spoken)) = (fields.get(start), fields.get(end), fields.get(last)) else {
                 return Err(Error::Input(format!("subtitle {} has too few fields", cues.len() + 1)));
             };
-            // A drawing is written as text.
-            let drawing = spoken.split('{').skip(1).any(|tag| {
-                let tag = tag.split('}').next().unwrap_or("");
-                tag.split('\\').any(|t| {
-                    t.trim().strip_prefix('p').is_some_and(|n| n.starts_with(|c: char| c != '0' && c.is_ascii_digit()))
-                })
-            });
-            if !drawing {
-                let spoken = spoken.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ");
+            if let Some(spoken) = of_ass(spoken) {
                 push(&mut cues, millis(start.trim()), millis(end.trim()), &spoken)?;
             }
         }
@@ -91,7 +104,7 @@ fn from_ass(text: &str) -> Result<Vec<Cue>> {
 }
 
 /// Adds a cue, with its text freed of tags.
-fn push(cues: &mut Vec<Cue>, start: Option<u64>, end: Option<u64>, spoken: &str) -> Result<()> {
+pub(super) fn push(cues: &mut Vec<Cue>, start: Option<u64>, end: Option<u64>, spoken: &str) -> Result<()> {
     let number = cues.len() + 1;
     let (Some(start_ms), Some(end_ms)) = (start, end) else {
         return Err(Error::Input(format!("subtitle {number} has a time that cannot be read")));

@@ -1,6 +1,7 @@
 //! Treats whole frames.
 
 use super::{ClearedFrame, CoverReason, FaceWork, Faults, Outcome, RegionPlan};
+use crate::card::Card;
 use crate::geom::{InFrame, PixelRect, Rect};
 use crate::image::{Frame, Matte, RawFrame};
 use crate::plan::{Casting, Extent, FaceTreatment, Origin, RedactStyle, TrackTreatment};
@@ -39,6 +40,8 @@ pub struct Treater<'a> {
     pub casting: &'a Casting,
     /// Regions that are no faces.
     pub regions: &'a [RegionPlan],
+    /// What tells the audience.
+    pub card: Option<&'a Card>,
     /// Time base of the video stream.
     pub time_base: TimeBase,
     /// Presentation time of the first frame; times in a cast count from it.
@@ -117,6 +120,12 @@ impl Treater<'_> {
                 }
                 join(&mut matte, t);
             }
+        }
+        // Last of all: it hides nothing, and nothing may hide it.
+        if let Some(card) = self.card
+            && let Some(touched) = card.draw(&mut frame, card.strength(seconds))?
+        {
+            join(&mut matte, &touched);
         }
         Ok(FrameResult { frame: ClearedFrame::new(frame, index, pts, duration), outcomes, matte })
     }

@@ -1,6 +1,7 @@
 //! What a frame looks like where several orders meet.
 
 use super::{FaceWork, Faults, Outcome, RegionPlan, Treater};
+use crate::card::Card;
 use crate::geom::{InFrame, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
 use crate::plan::{
@@ -84,11 +85,13 @@ fn treat(plan: &Plan, cast: &str, n: u64) -> Frame {
     let casting = Casting::resolve(plan, &cast, &[], &[]).unwrap();
     let mesh = Mesh::embedded().unwrap();
     let regions = RegionPlan::of(&cast, plan).unwrap();
+    let card = Card::of(&cast, (320, 240), (1, 1), 1).unwrap();
     let treater = Treater {
         mesh: &mesh,
         doubles: &BTreeMap::new(),
         casting: &casting,
         regions: &regions,
+        card: card.as_ref(),
         time_base: plan.video.time_base,
         start: 0,
         seed: 1,
@@ -107,7 +110,12 @@ fn treat(plan: &Plan, cast: &str, n: u64) -> Frame {
         })
         .collect();
     let raw = RawFrame { frame: checkerboard(), index: FrameIndex(n), pts: Timestamp(n as i64), duration: None };
-    treater.treat(raw, &work, false).unwrap().frame.frame().clone()
+    let done = treater.treat(raw, &work, true).unwrap();
+    // Whatever differs lies in the matte.
+    let (before, matte) = (checkerboard(), done.matte.unwrap());
+    let samples = |f: &Frame, i| f.planes[0].samples.get(i);
+    assert!((0..320 * 240).all(|i| matte.data[i] > 0.0 || samples(&before, i) == samples(done.frame.frame(), i)));
+    done.frame.frame().clone()
 }
 
 fn face(x: f32, y: f32) -> Rect<InFrame> {
@@ -134,6 +142,7 @@ fn with_the_whole_head_no_hair_and_no_ear_keep_their_detail() {
             doubles: &doubles,
             casting: &Casting::resolve(&plan, &cast, &[], &[]).unwrap(),
             regions: &[],
+            card: None,
             time_base: plan.video.time_base,
             start: 0,
             seed: 1,
@@ -209,4 +218,21 @@ fn a_timed_region_holds_its_place_when_the_face_it_follows_is_lost() {
     for (n, hidden) in [(49, false), (50, true), (99, true), (100, false)] {
         assert_eq!(detail(&treat(&plan, follow, n), below) < 1.0, hidden, "frame {n}");
     }
+}
+
+#[test]
+fn a_disclaimer_stands_over_treated_faces_and_lays_nothing_bare() {
+    let place = Rect::new(120.0, 160.0, 170.0, 220.0);
+    let plan = plan(&[(1, 0, 199, place)]);
+    let blurred = "[policy]\nunlisted = \"solid\"\n";
+    let (bare, told) = (treat(&plan, blurred, 30), treat(&plan, &format!("{blurred}disclaimer = true\n"), 30));
+    assert!(bare != told);
+    let card = Card::of(&Cast::parse("[policy]\ndisclaimer = true\n", "c").unwrap(), (320, 240), (1, 1), 1);
+    let card = card.unwrap().unwrap();
+    assert!(card.seen(&bare, &told) > 0.9);
+    let lifted = card.lift(&told, 1.0).unwrap();
+    let inner = [130, 170, 160, 210];
+    assert!(detail(&bare, inner) < 2.0 && detail(&lifted, inner) < 12.0, "{}", detail(&lifted, inner));
+    // After its time, nothing of it.
+    assert!(treat(&plan, blurred, 130) == treat(&plan, &format!("{blurred}disclaimer = true\n"), 130));
 }

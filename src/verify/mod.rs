@@ -6,6 +6,7 @@
 //! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
 //! regions of the cast ───────────────► is what they hide still there?
 //! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
+//! text streams of the output ───────► is one there that was not ordered, or a word that must not be said?
 //! bytes and streams of the output ──► is anything in the file that is not on the allow-list?
 //! ```
 //!
@@ -41,9 +42,11 @@ mod sound;
 mod strangers;
 mod streams;
 mod subjects;
+mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
 
+use crate::card::Card;
 use crate::geom::{InFrame, Rect};
 use crate::image::Frame;
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
@@ -202,9 +205,18 @@ pub(crate) fn search_with(
 /// Reads a file as the attack reads an output: its parts, its streams, its bytes.
 pub(crate) fn parse_for_fuzzing(output: &Path) {
     let needle = bytes::Needle { text: "understudy".into(), what: String::new() };
-    std::hint::black_box(container::walk(output).is_ok());
+    std::hint::black_box(container::walk(output, 1).is_ok());
     std::hint::black_box(bytes::scan(output, &[needle], &|| Ok(())).is_ok());
-    std::hint::black_box(streams::check(output, output, &|| Ok(())).is_ok());
+    std::hint::black_box(streams::check(output, output, None, &|| Ok(())).is_ok());
+}
+
+/// What our own reader objects to in a file with so many tracks of text, for tests of the writer.
+#[cfg(test)]
+pub(crate) fn walk_for_test(output: &Path, texts: usize) -> Vec<String> {
+    container::walk(output, texts).map_or_else(
+        |e| vec![e.to_string()],
+        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind, o.what)).collect(),
+    )
 }
 
 /// Is told how much of how much is done; an error stops the work.
@@ -219,7 +231,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     if same_file(input.original, input.output) {
         return Err(Error::Usage("original and output are the same file; give two files".into()));
     }
-    let mut streams = streams::check(input.original, input.output, &|| progress(0, 1))?;
+    let mut streams = streams::check(input.original, input.output, input.cast, &|| progress(0, 1))?;
     let salvage = input.plan.is_some_and(|p| p.salvaged);
     let mut failures = std::mem::take(&mut streams.failures);
     let mut warnings = std::mem::take(&mut streams.warnings);
@@ -316,7 +328,9 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         };
         let mut regions = regions::of(input.cast, input.plan)?;
         let films = (&mut source, &mut output);
-        let seen = examine::examine(films, (&subjects, &orders), &mut attackers, &mut regions, &|n| step(1, n))?;
+        let card = input.cast.map(|c| Card::for_film(c, &films.0.info)).transpose()?.flatten();
+        let looks = |n| step(1, n);
+        let seen = examine::examine(films, (&subjects, &orders), &mut attackers, &mut regions, card.as_ref(), &looks)?;
         let mut failures = frame_failures(&seen);
         if seen.frames.0 != found.frames {
             let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
@@ -344,6 +358,10 @@ fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
     if a != b {
         let text = format!("the original has {a} frames, the output {b}: what has no partner was not compared");
         out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
+    }
+    if seen.untold.0 > 0 {
+        let text = "the cast asks for a disclaimer, and the output does not show it: the audience is not told";
+        out.push(failure("disclaimer.missing", seen.untold.0, seen.untold.1, text));
     }
     if seen.late.0 > 0 {
         let text =
@@ -404,6 +422,12 @@ fn sha256_of(path: &Path) -> Result<String> {
     Ok(crate::plan::hex(&hash.finalize()))
 }
 
+/// How long the audience is told, in words.
+fn disclaimer(cast: Option<&Cast>) -> String {
+    let wanted = cast.and_then(|c| c.disclaimer.as_ref());
+    wanted.map_or_else(|| "none".into(), |d| format!("over the first {} s", d.get_ref().seconds))
+}
+
 fn attackers(models: &ModelSet) -> Vec<AttackerModel> {
     let named = |m: &InstalledModel, role: &str| AttackerModel {
         name: m.entry.name.clone(),
@@ -446,6 +470,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
+            "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
         models: attackers(input.models),
@@ -457,6 +482,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             ("all scales at every look".into(), if options.thorough { "yes" } else { "no" }.into()),
             ("sandbox".into(), crate::sandbox::state().text()),
             ("plan".into(), if input.plan.is_some() { "given" } else { "none" }.into()),
+            ("disclaimer".into(), disclaimer(input.cast)),
             ("cast".into(), if input.casting.is_some() { "given" } else { "none" }.into()),
         ],
         limits: [

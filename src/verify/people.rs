@@ -500,6 +500,7 @@ mod tests {
             frames: (10, 10),
             late: (0, None, 0.0),
             broken: None,
+            untold: (0, None),
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
         let out = judge(&[subject], seen, (Some(&plan), None), None);

@@ -1,9 +1,10 @@
 //! What the output carries besides picture and sound, and whether both fit the original.
 
 use super::bytes::{Needle, SHORTEST, scan};
-use super::container;
+use super::{container, texts};
 use crate::Result;
 use crate::media::{FileListing, Limits, Probe, StreamListing, probe, raw_streams};
+use crate::plan::Cast;
 use crate::report::{Compared, Failure};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -130,7 +131,12 @@ pub(crate) fn failure(kind: &str, count: u64, first_frame: Option<u64>, detail: 
 ///
 /// # Errors
 /// As [`probe`] for the original, `Io` if the output cannot be read, whatever `go_on` refuses. An output that is no film is a failure.
-pub(crate) fn check(original: &Path, output: &Path, go_on: &dyn Fn() -> Result<()>) -> Result<Outcome> {
+pub(crate) fn check(
+    original: &Path,
+    output: &Path,
+    cast: Option<&Cast>,
+    go_on: &dyn Fn() -> Result<()>,
+) -> Result<Outcome> {
     let limits = Limits::default();
     let source = probe(original, &limits)?;
     let mut out = Outcome { rows: vec![], failures: vec![], warnings: vec![], texts: 0, source, output: None };
@@ -140,10 +146,14 @@ pub(crate) fn check(original: &Path, output: &Path, go_on: &dyn Fn() -> Result<(
         Err(e) => out.failures.push(failure("output.unreadable", 1, None, format!("the output cannot be read: {e}"))),
     }
     out.compare();
+    let texts = texts::check(original, output, cast)?;
+    out.rows.extend(texts.rows);
+    out.failures.extend(texts.failures);
+    out.warnings.extend(texts.warnings);
     match raw_streams(output, &limits) {
         Ok(listing) => {
             let sounds = raw_streams(original, &limits)?.streams.iter().filter(|s| s.kind == "audio").count();
-            list(&listing, sounds, &mut out.failures);
+            list(&listing, (sounds, texts.allowed), &mut out.failures);
         }
         Err(e) => {
             out.failures.push(failure("output.unreadable", 1, None, format!("the streams cannot be listed: {e}")))
@@ -152,8 +162,8 @@ pub(crate) fn check(original: &Path, output: &Path, go_on: &dyn Fn() -> Result<(
     let (counted, failures) = std::mem::take(&mut out.failures).into_iter().partition(|f| f.kind == COUNTED);
     out.failures = failures;
     out.warnings.extend::<Vec<Failure>>(counted);
-    structure(output, &mut out)?;
-    let needles = needles(&out.source, original);
+    structure(output, texts.allowed, &mut out)?;
+    let needles = needles(&out.source, original, cast);
     out.texts = needles.len() as u64;
     for hit in scan(output, &needles, go_on)? {
         let what = &needles[hit.needle].what;
@@ -265,8 +275,8 @@ impl Outcome {
 }
 
 /// Everything in the listing must be on the allow-list.
-fn list(l: &FileListing, sounds: usize, failures: &mut Vec<Failure>) {
-    let mut kinds = (0, 0);
+fn list(l: &FileListing, (sounds, texts): (usize, usize), failures: &mut Vec<Failure>) {
+    let mut kinds = (0, 0, 0);
     for s in &l.streams {
         match s.kind {
             "video" if s.dispositions.iter().any(|d| d.contains("pic") || d.contains("thumb")) => {
@@ -274,6 +284,7 @@ fn list(l: &FileListing, sounds: usize, failures: &mut Vec<Failure>) {
             }
             "video" => kinds.0 += 1,
             "audio" => kinds.1 += 1,
+            "subtitle" if kinds.2 < texts => kinds.2 += 1,
             other => failures.push(failure("stream.extra", 1, None, format!("stream {} is of kind {other}", s.index))),
         }
         one_stream(s, failures);
@@ -368,8 +379,8 @@ fn is_neutral(value: &str) -> bool {
 }
 
 /// The container as our own reader sees it.
-fn structure(output: &Path, out: &mut Outcome) -> Result<()> {
-    let walk = container::walk(output)?;
+fn structure(output: &Path, texts: usize, out: &mut Outcome) -> Result<()> {
+    let walk = container::walk(output, texts)?;
     out.row("Boxes or elements", "", walk.parts, walk.objections.is_empty());
     for o in walk.objections {
         let f = failure(o.kind, 1, None, format!("{}, at byte {}", o.what, o.offset));
@@ -383,7 +394,7 @@ fn structure(output: &Path, out: &mut Outcome) -> Result<()> {
 }
 
 /// Texts to look for: markers first, then everything that could name the source, its maker or this machine.
-fn needles(source: &Probe, original: &Path) -> Vec<Needle> {
+fn needles(source: &Probe, original: &Path, cast: Option<&Cast>) -> Vec<Needle> {
     let mut out: Vec<Needle> =
         MARKERS.iter().map(|(text, what)| Needle { text: (*text).into(), what: (*what).into() }).collect();
     let mut seen = BTreeSet::new();
@@ -401,6 +412,9 @@ fn needles(source: &Probe, original: &Path) -> Vec<Needle> {
         add(value, "a tag of the original");
         value.lines().for_each(|line| add(line, "a line of a tag of the original"));
         positions(value).iter().for_each(|p| add(p, "a position from a tag of the original"));
+    }
+    for word in cast.and_then(|c| c.words.as_ref()).into_iter().flat_map(|w| w.keys()) {
+        add(word, "a word that the cast removes");
     }
     for path in [Some(original.to_owned()), std::fs::canonicalize(original).ok()].into_iter().flatten() {
         let word = |s: Option<&std::ffi::OsStr>| s.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -469,12 +483,20 @@ mod tests {
         };
         let kinds = |l: &FileListing| {
             let mut f = vec![];
-            list(l, 1, &mut f);
+            list(l, (1, 0), &mut f);
             f.into_iter().map(|f| f.kind).collect::<Vec<_>>()
         };
         assert!(kinds(&plain()).is_empty());
         let pair = |k: &str, v: &str| (k.to_string(), v.to_string());
         type Change = fn(&mut FileListing, (String, String));
+        let mut with_text = plain();
+        with_text.streams.push(stream("subtitle"));
+        let judged = |texts: usize| {
+            let mut f = vec![];
+            list(&with_text, (1, texts), &mut f);
+            f.len()
+        };
+        assert_eq!((judged(0), judged(1)), (1, 0), "only where the cast orders it");
         let cases: [(&str, Change); 9] = [
             ("tag", |l, _| l.tags.push(("title".into(), "x".into()))),
             ("tag", |l, _| l.streams[0].tags.push(("handler_name".into(), "Anna's camera".into()))),

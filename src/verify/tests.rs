@@ -2,6 +2,7 @@
 //! let a properly covered film pass.
 
 use super::{Verified, VerifyInput, VerifyOptions, verify};
+use crate::card::Card;
 use crate::geom::{InFrame, Rect};
 use crate::image::{Frame, Samples};
 use crate::infer::{Device, ModelSet, Runtime};
@@ -84,7 +85,16 @@ fn produce_from(
     };
     let overrides = EncoderOverrides { crf: Some(20), speed: Some("veryfast".into()) };
     let (video, audio) = (p.video.clone(), p.audio.clone());
-    let spec = OutputSpec { path: to.clone(), container_ext: ext.into(), preset, video, audio, threads: 1, overrides };
+    let spec = OutputSpec {
+        path: to.clone(),
+        container_ext: ext.into(),
+        preset,
+        video,
+        audio,
+        texts: vec![],
+        threads: 1,
+        overrides,
+    };
     let mut writer = Writer::create(&spec).unwrap();
     let mut pictures = VideoReader::open(film, &limits, DecodeOptions::default()).unwrap();
     while let Some(mut raw) = pictures.next().unwrap() {
@@ -474,6 +484,60 @@ fn the_cast_decides_who_may_be_seen() {
 }
 
 #[test]
+fn the_disclaimer_must_stand_and_blinds_nobody() {
+    let Some(lab) = lab() else { return };
+    let plan = plan(lab);
+    let cast = |face: &str| {
+        let text = format!("[policy]\ndisclaimer = true\n[[person]]\nalias = \"W\"\ntracks = [4]\nface = \"{face}\"\n");
+        Cast::parse(&text, "c").unwrap()
+    };
+    let video = probe(&lab.clip, &Limits::default()).unwrap().video;
+    let card = Card::for_film(&cast("solid"), &video).unwrap().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |edit: &mut dyn FnMut(usize, &mut Frame), cast: &Cast| {
+        let seen = |n: usize, f: &mut Frame| {
+            edit(n, f);
+            Some(())
+        };
+        let output = produce(lab, dir.path(), "mp4", seen, hiss);
+        let casting = Casting::resolve(&plan, cast, &[], &[]).unwrap();
+        let known = VerifyInput::new(&lab.clip, &output, &lab.models, &lab.runtime);
+        let input = VerifyInput { plan: Some(&plan), casting: Some(&casting), cast: Some(cast), ..known };
+        verify(&input, &VerifyOptions::default(), &|_, _| Ok(())).unwrap().report
+    };
+    let kinds = |r: &crate::report::Report| r.failures.iter().map(|f| f.kind.clone()).collect::<Vec<_>>();
+    let told = |f: &mut Frame| drop(card.draw(f, 1.0).unwrap());
+    let good = run(
+        &mut |n, f| {
+            hide(lab, n, f, Cover::Solid);
+            told(f);
+        },
+        &cast("solid"),
+    );
+    assert!(good.cleared, "{:#?}", good.failures);
+    let silent = run(&mut |n, f| hide(lab, n, f, Cover::Solid).unwrap_or(()), &cast("solid"));
+    assert_eq!(kinds(&silent), ["disclaimer.missing"]);
+    assert_eq!((silent.failures[0].count, silent.failures[0].first_frame), (75, Some(0)));
+    let late = run(
+        &mut |n, f| {
+            hide(lab, n, f, Cover::Solid);
+            if n != 40 {
+                told(f);
+            }
+        },
+        &cast("solid"),
+    );
+    assert_eq!((late.failures[0].count, late.failures[0].first_frame), (1, Some(40)));
+    // The card covers nobody: whoever is under it is found as if it were not there.
+    let open = run(&mut |_, f| told(f), &cast("solid"));
+    let untouched = open.failures.iter().find(|f| f.kind == "face.untouched").map_or(0, |f| f.count);
+    assert!(untouched >= 70 && !kinds(&open).contains(&"disclaimer.missing".into()), "{:#?}", open.failures);
+    // Somebody who is kept is not called changed by it.
+    let kept = run(&mut |_, f| told(f), &cast("keep"));
+    assert!(kept.cleared && !kept.warnings.iter().any(|w| w.kind == "face.altered"), "{:#?}", kept.warnings);
+}
+
+#[test]
 fn anything_beside_picture_and_sound_is_stopped() {
     let Some(lab) = lab() else { return };
     if Command::new("ffmpeg").arg("-version").output().is_err() {
@@ -517,12 +581,12 @@ fn anything_beside_picture_and_sound_is_stopped() {
             .args(&arguments[inputs..])
             .arg(&spoilt);
         assert!(c.status().unwrap().success(), "{name}");
-        let found = super::streams::check(&lab.clip, &spoilt, &|| Ok(())).unwrap();
+        let found = super::streams::check(&lab.clip, &spoilt, None, &|| Ok(())).unwrap();
         for kind in expected {
             assert!(found.failures.iter().any(|f| f.kind == *kind), "{name} lacks {kind}: {:#?}", found.failures);
         }
     }
-    let passed = super::streams::check(&lab.clip, &clean, &|| Ok(())).unwrap();
+    let passed = super::streams::check(&lab.clip, &clean, None, &|| Ok(())).unwrap();
     assert!(passed.failures.is_empty(), "{:#?}", passed.failures);
 }
 
@@ -548,7 +612,7 @@ fn texts_of_the_original_are_found_in_the_bytes() {
         data[at..at + text.len()].copy_from_slice(text);
         let spoilt = dir.path().join("spoilt.mp4");
         std::fs::write(&spoilt, data).unwrap();
-        let found = super::streams::check(&original, &spoilt, &|| Ok(())).unwrap();
+        let found = super::streams::check(&original, &spoilt, None, &|| Ok(())).unwrap();
         assert!(found.failures.iter().any(|f| f.kind.starts_with("bytes.")), "{}", text.escape_ascii());
         assert!(found.failures.iter().all(|f| !f.detail.contains("nurse") && !f.detail.contains("Minsk")));
     }

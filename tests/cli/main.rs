@@ -14,5 +14,6 @@ mod outputs;
 mod refusals;
 mod sandbox;
 mod stops;
+mod told;
 mod vaults;
 mod world;

@@ -1,6 +1,6 @@
 //! MP4 and QuickTime boxes (ISO/IEC 14496-12 §4.2; QuickTime File Format Specification, "Atoms").
 
-use super::{Bytes, DEEPEST, Walk, is_neutral_name, number};
+use super::{Bytes, DEEPEST, Track, Walk, is_neutral_name, number};
 use crate::Result;
 
 /// Boxes that hold boxes.
@@ -8,21 +8,21 @@ const FOLDERS: [&[u8; 4]; 12] =
     [b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave"];
 
 /// Boxes without text: numbers that players need.
-const NUMBERS: [&[u8; 4]; 55] = [
+const NUMBERS: [&[u8; 4]; 56] = [
     b"ftyp", b"styp", b"elst", b"vmhd", b"smhd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco",
     b"co64", b"sgpd", b"sbgp", b"sdtp", b"cslg", b"mehd", b"trex", b"mfhd", b"tfhd", b"tfdt", b"trun", b"sidx",
     b"tfra", b"mfro", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dOps", b"dfLa", b"esds", b"pasp", b"colr", b"fiel",
     b"btrt", b"clap", b"mdcv", b"clli", b"gama", b"chan", b"chnl", b"pcmC", b"frma", b"enda", b"stps", b"ACLR",
-    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl",
+    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl", b"nmhd",
 ];
 
 /// Boxes of a fixed length: the most bytes of their bodies in any version. Behind it text could stand that nobody reads.
 #[rustfmt::skip]
-const SHORT: [(&[u8; 4], u64); 25] = [
+const SHORT: [(&[u8; 4], u64); 26] = [
     (b"ftyp", 256), (b"styp", 256), (b"vmhd", 12), (b"smhd", 8), (b"mehd", 12), (b"trex", 24), (b"mfhd", 8),
     (b"mfro", 8), (b"tfdt", 12), (b"cslg", 44), (b"pasp", 8), (b"colr", 19), (b"fiel", 2), (b"btrt", 12), (b"clap", 32),
     (b"mdcv", 24), (b"clli", 4), (b"gama", 4), (b"pcmC", 6), (b"frma", 4), (b"enda", 2), (b"dac3", 3), (b"mvhd", 112),
-    (b"tkhd", 96), (b"mdhd", 36),
+    (b"tkhd", 96), (b"mdhd", 36), (b"nmhd", 4),
 ];
 /// Most bytes of a handler or of data references.
 const MOST_TEXT: u64 = 4096;
@@ -114,6 +114,7 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
             level(bytes, body, end, depth + 1, walk)?;
         }
         b"stsz" => sizes(bytes, body, end, walk)?,
+        b"ftab" if walk.track == Track::Text => fonts(&bytes.read(body, (end - body).min(256) as usize)?, at, walk),
         b"stz2" => walk.media.unknown = true,
         b"colr" => colour(&bytes.read(body, 4.min(end - body) as usize)?, at, walk),
         k if NUMBERS.contains(&k) => {}
@@ -163,16 +164,19 @@ fn handler(body: &[u8], at: u64, walk: &mut Walk) {
     let kind = body.get(8..12).unwrap_or_default();
     let is_data_handler = body.get(4..8) == Some(b"dhlr");
     if !is_data_handler {
-        walk.in_picture = kind == b"vide";
+        walk.track = match kind {
+            b"vide" => Track::Picture,
+            b"sbtl" => Track::Text,
+            _ => Track::Other,
+        };
     }
     match kind {
         b"vide" => walk.tracks[0] += 1,
         b"soun" => walk.tracks[1] += 1,
         b"url " | b"alis" if is_data_handler => {}
         _ => {
-            walk.tracks[2] += 1;
             let what = kind.escape_ascii().to_string();
-            walk.object("container.track", at, format!("a track of type `{what}`"));
+            walk.other(at, kind == b"sbtl", format!("a track of type `{what}`"));
         }
     }
     if body.get(12..24).is_none_or(|v| v.iter().any(|b| *b != 0) && !v.starts_with(b"FFMP") && !v.starts_with(b"appl"))
@@ -213,7 +217,11 @@ fn entries(bytes: &mut Bytes, body: u64, end: u64, depth: usize, walk: &mut Walk
             walk.object("container.damaged", at, "a sample description that is no box");
             return Ok(());
         };
-        let fixed = if walk.in_picture { picture(&head, at, walk) } else { sound(&head) };
+        let fixed = match walk.track {
+            Track::Picture => picture(&head, at, walk),
+            Track::Text => text(&head, at, walk),
+            Track::Other => sound(&head),
+        };
         match fixed {
             Some(fixed) if at + fixed <= next => level(bytes, at + fixed, next, depth + 1, walk)?,
             _ => walk.object("container.damaged", at, "a sample description that is too short"),
@@ -235,6 +243,26 @@ fn picture(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
         walk.object("container.hidden", at, "bytes behind a compressor's name");
     }
     Some(86)
+}
+
+/// Length of the fixed part of a description of timed text (3GPP TS 26.245, §5.16): one style, the same in all films.
+fn text(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
+    if head.get(4..8)? != b"tx3g" {
+        walk.object("container.part", at, "a text track of a kind that is never written");
+    }
+    let style = head.get(16..46)?;
+    let numbers = [0, 1, 0xff, 18];
+    if style.iter().any(|b| !numbers.contains(b)) {
+        walk.object("container.hidden", at, "a style of text of its own");
+    }
+    Some(46)
+}
+
+/// Fonts of timed text: one, with a name that says nothing.
+fn fonts(body: &[u8], at: u64, walk: &mut Walk) {
+    if body != b"\0\x01\0\x01\x0aSans-Serif" {
+        walk.object("container.name", at, "fonts of a text track");
+    }
 }
 
 /// Length of a sound description's fixed part (QuickTime has three versions of it).

@@ -144,9 +144,8 @@ fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, w
         TRACK_TYPE => match text(bytes)?.as_bytes() {
             [1] => walk.tracks[0] += 1,
             [2] => walk.tracks[1] += 1,
-            _ => {
-                walk.tracks[2] += 1;
-                walk.object("container.track", at, "a track that is neither picture nor sound");
+            kind => {
+                walk.other(at, kind == [17], "a track that is neither picture nor sound".into());
             }
         },
         _ if LANGUAGES.contains(&id) => {
@@ -195,13 +194,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         std::fs::write(&path, &data).unwrap();
-        let walk = walk_file(&path).unwrap();
+        let walk = walk_file(&path, 0).unwrap();
         for i in 0..data.len() {
             for v in [0, 1, 0x7f, 0xff] {
                 let mut bad = data.clone();
                 bad[i] = v;
                 std::fs::write(&path, &bad).unwrap();
-                walk_file(&path).unwrap();
+                walk_file(&path, 1).unwrap();
             }
         }
         walk

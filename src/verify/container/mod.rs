@@ -36,14 +36,25 @@ pub(crate) struct Walk {
     pub container: &'static str,
     /// Boxes or elements seen.
     pub parts: u64,
-    /// Tracks by type: video, audio, other.
+    /// Text tracks that may be there.
+    texts: usize,
+    /// Tracks by type: video, audio, other (text among them).
     pub tracks: [usize; 3],
     /// What does not belong there.
     pub objections: Vec<Objection>,
-    /// The track being read is a picture track (MP4 only).
-    in_picture: bool,
+    /// What the track being read holds (MP4 only).
+    track: Track,
     /// Bytes of media in the file, and how many of them tracks claim (MP4 only).
     media: Media,
+}
+
+/// Kind of a track.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Track {
+    Picture,
+    Text,
+    #[default]
+    Other,
 }
 
 /// What stands in a file for players, and what they are told to read of it.
@@ -64,6 +75,16 @@ impl Walk {
         }
     }
 
+    /// Notes a track that is neither picture nor sound; a text track is allowed as often as the cast orders.
+    fn other(&mut self, offset: u64, text: bool, what: String) {
+        self.tracks[2] += 1;
+        if text && self.texts > 0 {
+            self.texts -= 1;
+        } else {
+            self.object("container.track", offset, what);
+        }
+    }
+
     fn count(&mut self) -> Result<()> {
         self.parts += 1;
         if self.parts > MOST_PARTS {
@@ -73,17 +94,17 @@ impl Walk {
     }
 }
 
-/// Reads the structure of a file.
+/// Reads the structure of a file, which may have as many tracks of text as `texts`.
 ///
 /// # Errors
 /// `Io` if it cannot be read, `Limit` if it has too many parts. Damage is an objection, not an error.
-pub(crate) fn walk(path: &Path) -> Result<Walk> {
+pub(crate) fn walk(path: &Path, texts: usize) -> Result<Walk> {
     let io = |e| Error::io("cannot read the output", path, e);
     let file = File::open(path).map_err(io)?;
     let end = file.metadata().map_err(io)?.len();
     let mut bytes = Bytes { file: std::io::BufReader::with_capacity(1 << 16, file), at: 0, path };
     let head = bytes.read(0, 12.min(end) as usize)?;
-    let mut walk = Walk::default();
+    let mut walk = Walk { texts, ..Walk::default() };
     if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
         walk.container = "matroska";
         ebml::walk(&mut bytes, end, &mut walk)?;
@@ -173,7 +194,7 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         std::fs::write(&path, data).unwrap();
-        walk(&path).unwrap()
+        walk(&path, 0).unwrap()
     }
 
     fn trak(handler: &[u8; 4], name: &str, created: u32) -> Vec<u8> {
