@@ -2,7 +2,7 @@
 
 use super::cepstrum::{ORDER, POINTS};
 use super::features::Feature;
-use super::modulate::Wander;
+use super::modulate::{Jitter, Wander};
 use super::secret::Noise;
 use super::smooth::{Lookaround, View, gaussian, hann};
 use super::speaker::PseudoSpeaker;
@@ -21,10 +21,6 @@ const GATE_TAPS: usize = 39;
 const POSTERIOR_TAPS: usize = 9;
 /// 30 ms: articulation finer than that is lost on purpose.
 const CEPSTRUM_TAPS: usize = 7;
-/// Time jitter: ±35 ms at most, in frames. It has no mean over seconds, so that lips and voice stay together.
-const JITTER_TAU_SECS: f64 = 0.5;
-const JITTER_SD_FRAMES: f64 = 16.0 / 5.0;
-const JITTER_REACH: usize = 8;
 
 /// A frame of the invented voice, before the spectrum is painted.
 #[derive(Clone)]
@@ -88,9 +84,7 @@ struct Eraser {
     contour: Vec<f64>,
     kernels: [Vec<f64>; 4],
     wander_f0: Wander,
-    wander_time: Wander,
-    /// Offset in time of the last output frame.
-    shown: f64,
+    time: Jitter,
     failed: u64,
 }
 
@@ -104,9 +98,8 @@ impl Disguise {
             contour: gaussian(CONTOUR_REACH, CONTOUR_SD),
             kernels: [VOICING_TAPS, GATE_TAPS, POSTERIOR_TAPS, CEPSTRUM_TAPS].map(hann),
             wander_f0: Wander::new(0.8, 0.02, &mut noise),
-            wander_time: Wander::centred(JITTER_TAU_SECS, JITTER_SD_FRAMES, &mut noise),
+            time: Jitter::new(&mut noise),
             noise,
-            shown: f64::NEG_INFINITY,
             failed: 0,
         };
         Disguise {
@@ -114,7 +107,7 @@ impl Disguise {
             sketches: Lookaround::new(CONTOUR_REACH),
             neutrals: Lookaround::new(POSTERIOR_TAPS / 2),
             rough: Lookaround::new(CEPSTRUM_TAPS / 2),
-            smooth: Lookaround::new(JITTER_REACH),
+            smooth: Lookaround::new(Jitter::REACH),
         }
     }
 
@@ -234,9 +227,7 @@ impl Eraser {
 
     /// Shows a frame a little earlier or later, never going back in time.
     fn jitter(&mut self, view: &View<'_, Moment>) -> Moment {
-        let reach = JITTER_REACH as f64 - 0.5;
-        let offset = self.wander_time.step(&mut self.noise).max(self.shown - 1.0).clamp(-reach, reach);
-        self.shown = offset;
+        let offset = self.time.step(view.centre().gate, &mut self.noise);
         let (low, share) = (offset.floor(), offset - offset.floor());
         let (a, b) = (view.clamped(low as isize), view.clamped(low as isize + 1));
         let near = view.clamped(offset.round() as isize);
