@@ -10,8 +10,8 @@ use crate::{Error, Result};
 const UNENDED_MS: i64 = 4000;
 /// Fields of an ASS packet before its text: order, layer, style, name, three margins, effect.
 const ASS_FIELDS: usize = 8;
-/// Name of the only font of a text track in MP4. Players take their own.
-const FONT: &[u8] = b"Sans-Serif";
+/// Name of the only font of a text track in MP4; players take their own. Shorter than any word that is searched in all bytes.
+const FONT: &[u8] = b"Sans";
 
 /// Kinds of text stream that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,6 +328,11 @@ mod tests {
         let wide: Vec<u8> = "\u{feff}Tschüß".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(texts(MovText, &[&(wide.len() as u16).to_be_bytes()[..], &wide].concat()), ["Tschüß"]);
         assert!(texts(MovText, b"\0\0").is_empty());
+        for drawn in
+            ["hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext", "eia_608", "ttml", ""]
+        {
+            assert_eq!(TextCodec::named(drawn), None, "{drawn}");
+        }
     }
 
     #[test]
@@ -420,7 +425,7 @@ mod tests {
     fn the_head_of_a_stream_holds_no_name() {
         assert!(TextCodec::SubRip.header().is_empty() && TextCodec::WebVtt.header().is_empty());
         let head = TextCodec::MovText.header();
-        assert_eq!(head.len(), 30 + 23);
+        assert_eq!(head.len(), 30 + 17);
         assert_eq!(&head[34..38], b"ftab");
         let with = |rest: &[u8]| [&head[..], rest].concat();
         let rates = [&b"\0\0\0\x14btrt"[..], &[7; 12]].concat();
