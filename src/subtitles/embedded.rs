@@ -435,4 +435,33 @@ mod tests {
         }
         assert!(!TextCodec::SubRip.is_header(b"x") && !TextCodec::SubRip.is_header(&rates));
     }
+
+    #[test]
+    fn whatever_is_cleared_passes_the_attack_as_it_is_written() {
+        const PIECES: [&str; 30] = [
+            "Anna", "Lyon", "Anny", "A", "n", "-", "&", "amp;", "&amp;", "lt;", "&#65;", "<", "i>", "{", "}", "\n",
+            "\\N", " ", "\u{301}", "\u{200b}", "-->", ",", "王", "小", "'", "é", ".", "Kovač", "\t", "1",
+        ];
+        let aliases =
+            Aliases::new([("Anna Kovač", "Witness 1"), ("Lyon", ""), ("王小", "the man"), ("Ali", "X")]).unwrap();
+        let (mut state, mut cleared) = (7_u64, 0);
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..4000 {
+            let mut packets = Vec::new();
+            for k in 0..3 {
+                let text: String = (0..draw(9)).map(|_| PIECES[draw(PIECES.len())]).collect();
+                packets.push(packet(k * 700, 1 + draw(1500) as i64, text.as_bytes()));
+            }
+            let Ok((text, _)) = TextCodec::SubRip.unpack(&packets).and_then(|c| aliases.clear(&c)) else { continue };
+            cleared += 1;
+            for codec in [TextCodec::SubRip, TextCodec::WebVtt, TextCodec::MovText] {
+                let written: Vec<TextPacket> = text.cues(codec).iter().map(|c| packet_of(codec, c)).collect();
+                assert_eq!(codec.check(&written, &aliases).map_err(|e| (e, text.clone())), Ok(written.len()));
+            }
+        }
+        assert!(cleared > 2000, "{cleared}");
+    }
 }
