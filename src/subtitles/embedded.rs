@@ -10,8 +10,8 @@ use crate::{Error, Result};
 const UNENDED_MS: i64 = 4000;
 /// Fields of an ASS packet before its text: order, layer, style, name, three margins, effect.
 const ASS_FIELDS: usize = 8;
-/// Name of the only font of a text track in MP4. Players take their own.
-const FONT: &[u8] = b"Sans-Serif";
+/// Name of the only font of a text track in MP4; players take their own. Shorter than any word that is searched in all bytes.
+const FONT: &[u8] = b"Sans";
 
 /// Kinds of text stream that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,6 +328,11 @@ mod tests {
         let wide: Vec<u8> = "\u{feff}Tschüß".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(texts(MovText, &[&(wide.len() as u16).to_be_bytes()[..], &wide].concat()), ["Tschüß"]);
         assert!(texts(MovText, b"\0\0").is_empty());
+        for drawn in
+            ["hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext", "eia_608", "ttml", ""]
+        {
+            assert_eq!(TextCodec::named(drawn), None, "{drawn}");
+        }
     }
 
     #[test]
@@ -420,7 +425,7 @@ mod tests {
     fn the_head_of_a_stream_holds_no_name() {
         assert!(TextCodec::SubRip.header().is_empty() && TextCodec::WebVtt.header().is_empty());
         let head = TextCodec::MovText.header();
-        assert_eq!(head.len(), 30 + 23);
+        assert_eq!(head.len(), 30 + 17);
         assert_eq!(&head[34..38], b"ftab");
         let with = |rest: &[u8]| [&head[..], rest].concat();
         let rates = [&b"\0\0\0\x14btrt"[..], &[7; 12]].concat();
@@ -429,5 +434,34 @@ mod tests {
             assert!(!TextCodec::MovText.is_header(&with(rest)));
         }
         assert!(!TextCodec::SubRip.is_header(b"x") && !TextCodec::SubRip.is_header(&rates));
+    }
+
+    #[test]
+    fn whatever_is_cleared_passes_the_attack_as_it_is_written() {
+        const PIECES: [&str; 30] = [
+            "Anna", "Lyon", "Anny", "A", "n", "-", "&", "amp;", "&amp;", "lt;", "&#65;", "<", "i>", "{", "}", "\n",
+            "\\N", " ", "\u{301}", "\u{200b}", "-->", ",", "王", "小", "'", "é", ".", "Kovač", "\t", "1",
+        ];
+        let aliases =
+            Aliases::new([("Anna Kovač", "Witness 1"), ("Lyon", ""), ("王小", "the man"), ("Ali", "X")]).unwrap();
+        let (mut state, mut cleared) = (7_u64, 0);
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..4000 {
+            let mut packets = Vec::new();
+            for k in 0..3 {
+                let text: String = (0..draw(9)).map(|_| PIECES[draw(PIECES.len())]).collect();
+                packets.push(packet(k * 700, 1 + draw(1500) as i64, text.as_bytes()));
+            }
+            let Ok((text, _)) = TextCodec::SubRip.unpack(&packets).and_then(|c| aliases.clear(&c)) else { continue };
+            cleared += 1;
+            for codec in [TextCodec::SubRip, TextCodec::WebVtt, TextCodec::MovText] {
+                let written: Vec<TextPacket> = text.cues(codec).iter().map(|c| packet_of(codec, c)).collect();
+                assert_eq!(codec.check(&written, &aliases).map_err(|e| (e, text.clone())), Ok(written.len()));
+            }
+        }
+        assert!(cleared > 2000, "{cleared}");
     }
 }

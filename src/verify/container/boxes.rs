@@ -260,7 +260,7 @@ fn text(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
 
 /// Fonts of timed text: one, with a name that says nothing.
 fn fonts(body: &[u8], at: u64, walk: &mut Walk) {
-    if body != b"\0\x01\0\x01\x0aSans-Serif" {
+    if body != b"\0\x01\0\x01\x04Sans" {
         walk.object("container.name", at, "fonts of a text track");
     }
 }
