@@ -253,7 +253,8 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new(source: &'a Frame, output: &'a Frame) -> Self {
-        let ratio = |a: usize, b: usize| b as f32 / a.max(1) as f32;
+        // A row or column that was added for a codec of even sizes moves nothing.
+        let ratio = |a: usize, b: usize| if b == a + a % 2 { 1.0 } else { b as f32 / a.max(1) as f32 };
         let scale = (ratio(source.width, output.width), ratio(source.height, output.height));
         Pair { source, output, scale }
     }

@@ -189,8 +189,13 @@ impl Outcome {
         self.row("Picture codec", &va.codec, &vb.codec, true);
         let size = |v: &crate::media::VideoInfo| format!("{} × {}", v.width, v.height);
         let same = (va.width, va.height) == (vb.width, vb.height);
-        self.row("Upright size", size(va), size(vb), same);
-        if !same {
+        let grown = |a: usize, b: usize| b == a || b == a + a % 2;
+        let grown = grown(va.width, vb.width) && grown(va.height, vb.height);
+        self.row("Upright size", size(va), size(vb), grown);
+        if grown && !same {
+            let text = "the output's pictures are larger by a row or a column, for a codec that takes even sizes only";
+            self.warnings.push(failure("picture.size", 1, None, text));
+        } else if !grown {
             self.failures.push(failure("picture.size", 1, None, "the output's pictures have another size"));
         }
         let aspect = |v: &crate::media::VideoInfo| f64::from(v.sample_aspect.0) / f64::from(v.sample_aspect.1.max(1));

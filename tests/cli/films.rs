@@ -201,6 +201,26 @@ fn a_film_without_people_passes_without_its_tags() {
 }
 
 #[test]
+fn odd_sizes_grow_to_even_ones_where_a_codec_needs_it() {
+    let Some(kit) = kit("odd_sizes_grow_to_even_ones_where_a_codec_needs_it") else { return };
+    let sandbox = Sandbox::new();
+    let film = fixtures().join("odd.mkv");
+    let (from, to) = (pattern().to_string_lossy(), film.to_string_lossy());
+    ffmpeg(["-i", &from, "-vf", "scale=301:201,format=yuv420p", "-frames:v", "10", "-an", "-c:v", "ffv1", &to]);
+    sandbox.copy(&film, "odd.mkv");
+    for (preset, name, expected) in
+        [("web", "web.mp4", "302,202"), ("match", "match.mp4", "301,201"), ("master", "master.mov", "301,201")]
+    {
+        sandbox.run_with(kit, ["disguise", "odd.mkv", "-o", name, "--preset", preset]).ends_with(0);
+        let size = probe(
+            &sandbox.path(name),
+            &["-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0"],
+        );
+        assert_eq!(size.trim().trim_end_matches(','), expected, "{preset}");
+    }
+}
+
+#[test]
 fn doubles_are_listed_and_shown() {
     let sandbox = Sandbox::new();
     let list = sandbox.run(["double", "list"]).ends_with(0).stdout;

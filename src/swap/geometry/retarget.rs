@@ -2,6 +2,7 @@
 
 use super::super::mesh::{Eye, Mesh, distance};
 use super::neutral::Neutral;
+use crate::swap::maps::ramp;
 
 /// Range of the ratio of mouth widths by which mouth motion is scaled.
 const MOUTH_RATIO: (f32, f32) = (0.75, 1.3);
@@ -13,6 +14,10 @@ const LID_KNEE: f32 = 0.8;
 const LID_SYMMETRY: f32 = 0.5;
 /// Farthest iris from its resting place, in eye widths, across and down.
 const MAX_GAZE: [f32; 2] = [0.30, 0.16];
+/// Motion of the brows over the subject's: drawn brows are seen to move half as much as filmed ones, having no creases.
+const BROW_GAIN: f32 = 1.5;
+/// Distance from a brow, in face widths, at which that has gone.
+const BROW_REACH: f32 = 0.12;
 /// Largest correction of an inner-lip gap, in face widths.
 const MAX_LIP_SHIFT: f32 = 0.04;
 
@@ -30,12 +35,24 @@ pub(crate) fn retarget(mesh: &Mesh, subject: &[[f32; 3]], neutral: &Neutral, dou
             std::array::from_fn(|k| double[v][k] + (subject[v][k] - rest[v][k]) * gain)
         })
         .collect();
+    raise_brows(mesh, subject, rest, double, &mut target);
     set_lips(mesh, subject, ratio, &mut target);
     set_lids(mesh, subject, neutral, double, &mut target);
     for eye in &mesh.eyes {
         set_iris(eye, subject, rest, double, &mut target);
     }
     target
+}
+
+/// Brows and the forehead above them move up and down by [`BROW_GAIN`]; what lies below the brows is left alone.
+fn raise_brows(mesh: &Mesh, subject: &[[f32; 3]], rest: &[[f32; 3]], double: &[[f32; 3]], target: &mut [[f32; 3]]) {
+    let brows = || mesh.right_brow.iter().chain(&mesh.left_brow).map(|b| double[*b]);
+    let lowest = brows().fold(f32::MIN, |low, b| low.max(b[1]));
+    for (v, at) in double.iter().enumerate().take(468).filter(|(_, at)| at[1] <= lowest) {
+        let near = brows().map(|b| (at[0] - b[0]).hypot(at[1] - b[1])).fold(f32::MAX, f32::min);
+        let gain = (BROW_GAIN - 1.0) * (1.0 - ramp(near, (0.0, BROW_REACH)));
+        target[v][1] += gain * (subject[v][1] - rest[v][1]);
+    }
 }
 
 /// Closed lips close: the gap of each inner-lip pair is the subject's own gap, scaled.
@@ -159,6 +176,21 @@ mod tests {
         }
         let out = retarget(&mesh, &subject, &neutral(&mesh), &mesh.positions);
         assert!(mesh.lid_aperture(&out) < 0.02 * mesh.lid_aperture(&mesh.positions).max(1e-3) + 1e-3);
+    }
+
+    #[test]
+    fn brows_rise_further_and_lids_do_not() {
+        let mesh = Mesh::embedded().unwrap();
+        let mut subject = mesh.positions.clone();
+        subject.iter_mut().take(468).for_each(|p| p[1] -= 0.02);
+        let out = retarget(&mesh, &subject, &neutral(&mesh), &mesh.positions);
+        let rise = |v: usize| (mesh.positions[v][1] - out[v][1]) / 0.02;
+        for &b in mesh.right_brow.iter().chain(&mesh.left_brow) {
+            assert!((rise(b) - BROW_GAIN).abs() < 0.01, "{b}: {}", rise(b));
+        }
+        for v in [152, 1, mesh.eyes[0].corners[0], mesh.eyes[1].lids[2][0], mesh.eyes[0].lids[3][1]] {
+            assert!((rise(v) - 1.0).abs() < 0.05, "{v}: {}", rise(v));
+        }
     }
 
     #[test]

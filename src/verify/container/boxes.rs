@@ -4,25 +4,26 @@ use super::{Bytes, DEEPEST, Track, Walk, is_neutral_name, number};
 use crate::Result;
 
 /// Boxes that hold boxes.
-const FOLDERS: [&[u8; 4]; 12] =
-    [b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave"];
+const FOLDERS: [&[u8; 4]; 13] = [
+    b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf", b"mfra", b"wave", b"tapt",
+];
 
 /// Boxes without text: numbers that players need.
-const NUMBERS: [&[u8; 4]; 56] = [
+const NUMBERS: [&[u8; 4]; 59] = [
     b"ftyp", b"styp", b"elst", b"vmhd", b"smhd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco",
     b"co64", b"sgpd", b"sbgp", b"sdtp", b"cslg", b"mehd", b"trex", b"mfhd", b"tfhd", b"tfdt", b"trun", b"sidx",
     b"tfra", b"mfro", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dOps", b"dfLa", b"esds", b"pasp", b"colr", b"fiel",
     b"btrt", b"clap", b"mdcv", b"clli", b"gama", b"chan", b"chnl", b"pcmC", b"frma", b"enda", b"stps", b"ACLR",
-    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl", b"nmhd",
+    b"APRG", b"ARES", b"alac", b"dac3", b"dec3", b"ADHR", b"glbl", b"nmhd", b"clef", b"prof", b"enof",
 ];
 
 /// Boxes of a fixed length: the most bytes of their bodies in any version. Behind it text could stand that nobody reads.
 #[rustfmt::skip]
-const SHORT: [(&[u8; 4], u64); 26] = [
+const SHORT: [(&[u8; 4], u64); 29] = [
     (b"ftyp", 256), (b"styp", 256), (b"vmhd", 12), (b"smhd", 8), (b"mehd", 12), (b"trex", 24), (b"mfhd", 8),
     (b"mfro", 8), (b"tfdt", 12), (b"cslg", 44), (b"pasp", 8), (b"colr", 19), (b"fiel", 2), (b"btrt", 12), (b"clap", 32),
     (b"mdcv", 24), (b"clli", 4), (b"gama", 4), (b"pcmC", 6), (b"frma", 4), (b"enda", 2), (b"dac3", 3), (b"mvhd", 112),
-    (b"tkhd", 96), (b"mdhd", 36), (b"nmhd", 4),
+    (b"tkhd", 96), (b"mdhd", 36), (b"nmhd", 4), (b"clef", 12), (b"prof", 12), (b"enof", 12),
 ];
 /// Most bytes of a handler or of data references.
 const MOST_TEXT: u64 = 4096;
