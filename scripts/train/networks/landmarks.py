@@ -13,14 +13,15 @@ from . import geometry as geo
 from . import loop, prepare, synth
 from . import topology as topo
 from .augment import degrade, occlude, texture
+from .fast import Norm
 from .layers import Inverted, conv
 from .teachers import face_frame
 
 SIZE = 192
 CLOSE = 64
 COEFFICIENTS, LOCAL = 110, 44
-#: Whole crops in a batch, pairs among them, and close crops of eyes and of mouths.
-BATCH, PAIRS, EYES, MOUTHS = 24, 3, 32, 24
+#: Whole crops in a batch, pairs and crops without faces among them, and close crops of eyes and of mouths.
+BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 3, 3, 30, 40
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
 #: Corners, growth, and least width (in eye distances) of the close crops.
@@ -50,7 +51,7 @@ class Landmarks(nn.Module):
         super().__init__()
         a, b, c, d, e = width
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, a, 5, 3, 1, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True), Inverted(a, b, 2, 2),
+            nn.Conv2d(3, a, 5, 3, 1, bias=False), Norm(a), nn.Identity(), Inverted(a, b, 2, 2),
             Inverted(b, c, 2, 3), *[Inverted(c, c, 1, 2.5) for _ in range(3)],
             Inverted(c, d, 2, 3), *[Inverted(d, d, 1, 2.5) for _ in range(3)],
             Inverted(d, e, 2, 3), *[Inverted(e, e, 1, 2.5) for _ in range(2)], conv(e, 64))
@@ -188,7 +189,7 @@ class Sampler:
 
     def face(self, rng):
         """A crop of 256 pixels, its points, the weight of its contour, and how clear it is."""
-        if rng.random() < 0.25:
+        if rng.random() < 0.18:
             return self.made[rng.integers(len(self.made))]
         return self.rows[rng.choice(len(self.rows), p=self.weight)]
 
@@ -216,9 +217,9 @@ class Sampler:
         """`count` crops of one face, hardly different from each other."""
         crop, points, oval, clear = self.face(rng)
         centre, side, angle = face_frame(points)
-        side *= np.exp(rng.normal() * 0.09)
-        centre = centre + rng.normal(size=2) * 0.04 * side
-        angle += rng.normal() * 0.14 if rng.random() < 0.92 else rng.uniform(-0.9, 0.9)
+        side *= np.exp(rng.normal() * 0.08)
+        centre = centre + rng.normal(size=2) * 0.036 * side
+        angle += rng.normal() * 0.11 if rng.random() < 0.95 else rng.uniform(-0.7, 0.7)
         mirror, border = rng.random() < 0.5, 1 if rng.random() < 0.7 else 0
         image, made = crop, []
         if count > 1:
@@ -261,13 +262,14 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay, betas = 2.5e-3, 0.45, 0.997, 2.5, 2e-4, (0.9, 0.999)
+    rate, flat, average, clip, decay, betas = 2.5e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()
         weight = np.ones(topo.POINTS, np.float32)
         weight[topo.LIDS] = 3
         weight[topo.LIPS] = 2.5
+        weight[topo.OVAL] = 1.5
         weight[468:] = 2.5
         self.weight = weight
         print(f"crops {len(self.sampler.rows)}, made {len(self.sampler.made)}, empty {len(self.sampler.empty)}", flush=True)
@@ -307,7 +309,7 @@ class Training(loop.Task):
         rows = []
         for _ in range(PAIRS):
             rows += self.sampler.views(rng, 2)
-        while len(rows) < BATCH - 2:
+        while len(rows) < BATCH - EMPTY:
             rows += self.sampler.views(rng, 1)
         image, points, oval, clear, maps = (list(v) for v in zip(*rows))
         count = len(rows)
@@ -349,13 +351,16 @@ class Training(loop.Task):
         flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
         mesh = mesh[:count]
         apart = (true[:, topo.RIGHT_LID, :2].mean(1) - true[:, topo.LEFT_LID, :2].mean(1)).norm(dim=1)
-        unit = apart.clamp(min=0.1)[:, None, None]
+        # Eyes are near each other in a turned face: without a limit such faces would have most of the loss.
+        unit = apart.clamp(min=0.16)[:, None, None]
         weight = torch.from_numpy(self.weight).to(mesh.device).expand(count, -1).clone()
         weight[:, topo.OVAL] *= batch["oval"][:, None]
         d = (mesh - true) / unit
         near = d.abs()
         wing = torch.where(near < 0.08, 0.08 * torch.log1p(near / 0.02), near - 0.08 + 0.08 * float(np.log(5)))
         total = 2 * (wing[..., :2].sum(2) * weight).mean() + 0.6 * (wing[..., 2] * weight).mean()
+        # Most of the error is that all points are off together.
+        total = total + 4 * d[..., :2].mean(1).abs().sum(1).mean()
         pairs = np.concatenate([topo.LID_PAIRS, topo.LIP_PAIRS])
         total = total + 6 * (d[:, pairs[:, 0], :2] - d[:, pairs[:, 1], :2]).abs().sum(2).mean()
         for part in (topo.RIGHT_EYE, topo.LEFT_EYE, topo.LIPS):
@@ -371,8 +376,8 @@ class Training(loop.Task):
                                       topo.RIGHT_LID_PAIRS, 16)
         mouths, lips = self._close_loss(model.mouth(self._tensor(batch["mouth"])), batch["mouth_points"],
                                         batch["mouth_unit"], topo.LIPS, topo.LIP_PAIRS, 80)
-        loss = total + agree + 0.2 * flag + eyes + mouths
-        error = 100 * ((mesh[..., :2] - true[..., :2]).norm(dim=2) / unit[:, :, 0]).mean()
+        loss = total + 1.5 * agree + 0.4 * flag + eyes + mouths
+        error = 100 * (d[..., :2].norm(dim=2)).mean()
         return loss, dict(loss=loss.detach(), all=error.detach(), lids=lids, lips=lips, agree=100 * agree.detach(),
                           flag=flag.detach())
 

@@ -2,11 +2,12 @@
 
 from torch import nn
 
+from .fast import Norm
+
 
 def conv(i: int, o: int, k: int = 1, stride: int = 1, groups: int = 1, active: bool = True) -> nn.Sequential:
     """Convolution, batch normalisation, rectifier."""
-    parts = [nn.Conv2d(i, o, k, stride, k // 2, groups=groups, bias=False), nn.BatchNorm2d(o)]
-    return nn.Sequential(*parts, nn.ReLU(inplace=True)) if active else nn.Sequential(*parts)
+    return nn.Sequential(nn.Conv2d(i, o, k, stride, k // 2, groups=groups, bias=False), Norm(o, active))
 
 
 class Separable(nn.Module):

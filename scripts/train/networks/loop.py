@@ -83,6 +83,7 @@ class _Feed:
 def run(task: Task, arguments) -> None:
     """Trains until the run has had `arguments.minutes` in all."""
     settings.one_thread()
+    settings.keep_memory()
     torch.manual_seed(arguments.seed)
     device = settings.device()
     budget = arguments.minutes * 60
@@ -97,7 +98,7 @@ def run(task: Task, arguments) -> None:
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        spent, step, seen = state["spent"], state["step"], state["seen"]
+        spent, step, seen = 0.0 if arguments.fresh else state["spent"], state["step"], state["seen"]
     feed = _Feed(task, arguments.workers, arguments.seed * 7919 + step)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{arguments.name}: {parameters} parameters on {device}, {spent / 60:.1f} of {budget / 60:.0f} minutes done",
@@ -110,7 +111,7 @@ def run(task: Task, arguments) -> None:
                         spent=time.time() - start, step=step, seen=seen, seed=arguments.seed), part)
         part.rename(path)
 
-    while (progress := (time.time() - start) / budget) < 1:
+    while budget and (progress := (time.time() - start) / budget) < 1:
         fall = max(0.0, (progress - task.flat) / (1 - task.flat))
         factor = min(1.0, (fresh + 1) / 60) * (0.5 * (1 + math.cos(math.pi * fall)) * 0.99 + 0.01)
         for group, peak in zip(optimiser.param_groups, peaks):
