@@ -1,6 +1,6 @@
-"""Batch normalisation and rectifier in one pass over memory, for training on a CPU.
+"""Batch normalisation and rectifier together, for training on a CPU.
 
-PyTorch's own take two thirds of a training step of these small networks. The C++ below is compiled at the first use;
+PyTorch's own go over memory twice as often; this takes a tenth to a quarter off a training step. The C++ below is compiled at the first use;
 without a compiler, or on a GPU, PyTorch's own are used.
 """
 
@@ -109,7 +109,7 @@ def _library():
         return load_inline("understudy_norm", SOURCE, build_directory=str(folder), functions=["forward", "backward"],
                            extra_cflags=["-O3", "-march=native", "-ffast-math"])
     except Exception as error:
-        print(f"slower batch normalisation, for want of a compiler: {str(error).splitlines()[0]}", flush=True)
+        print(f"slower batch normalisation, for want of a compiler or ninja: {str(error)[:120]}", flush=True)
         return None
 
 
