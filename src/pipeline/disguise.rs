@@ -275,8 +275,6 @@ pub fn render_and_verify(
         let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
-            // The built-in recogniser cannot tell a good double from a poor one: whoever it accuses is covered at once.
-            let last = last || job.models.is_built_in(Role::Embedding);
             let recast = recast(job, &plan, report, accused, &casting, last, &mut choices, &mut covered);
             Ok::<bool, Error>(weak | recast | added)
         };
