@@ -9,9 +9,10 @@ use crate::units::{FrameIndex, TimeBase, Timestamp};
 use crate::voice::ClearedAudio;
 use std::path::{Path, PathBuf};
 
-const YUV420: PixelLayout = PixelLayout { model: ColorModel::Yuv, depth: 8, log2_chroma_w: 1, log2_chroma_h: 1 };
+pub(super) const YUV420: PixelLayout =
+    PixelLayout { model: ColorModel::Yuv, depth: 8, log2_chroma_w: 1, log2_chroma_h: 1 };
 
-fn info(width: usize, height: usize, layout: PixelLayout) -> VideoInfo {
+pub(super) fn info(width: usize, height: usize, layout: PixelLayout) -> VideoInfo {
     VideoInfo {
         stream_index: 0,
         codec: "h264".into(),
@@ -48,7 +49,7 @@ fn sound_info(rate_hz: u32, channels: usize, start_secs: f64) -> AudioInfo {
     }
 }
 
-fn spec(path: &Path, preset: Preset, video: VideoInfo, audio: Vec<AudioInfo>) -> OutputSpec {
+pub(super) fn spec(path: &Path, preset: Preset, video: VideoInfo, audio: Vec<AudioInfo>) -> OutputSpec {
     let container_ext = path.extension().unwrap().to_str().unwrap().to_string();
     let overrides = EncoderOverrides::default();
     OutputSpec { path: path.into(), container_ext, preset, video, audio, texts: vec![], threads: 1, overrides }

@@ -81,47 +81,21 @@ pub fn read_texts(path: &Path, limits: &Limits, salvage: bool) -> Result<Vec<Tex
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout};
-    use crate::media::{
-        EncoderOverrides, HdrInfo, OutputSpec, Preset, VideoInfo, Writer, check_text_container, raw_streams,
-    };
+    use crate::image::Frame;
+    use crate::media::tests::{YUV420, info, spec};
+    use crate::media::{OutputSpec, Preset, VideoInfo, Writer, check_text_container, raw_streams};
     use crate::subtitles::{Aliases, ClearedText, Cue};
     use crate::treat::ClearedFrame;
-    use crate::units::{FrameIndex, TimeBase, Timestamp};
+    use crate::units::{FrameIndex, Timestamp};
 
     /// A film of grey frames, 25 a second from tick `start` of 1/12800 s on, with texts.
     fn film(path: &Path, start: i64, frames: i64, texts: Vec<ClearedText>) {
-        let layout = PixelLayout { model: ColorModel::Yuv, depth: 8, log2_chroma_w: 1, log2_chroma_h: 1 };
-        let color = ColorDesc { matrix: 1, primaries: 1, transfer: 1, full_range: Some(false), chroma_location: 1 };
-        let video = VideoInfo {
-            stream_index: 0,
-            codec: "h264".into(),
-            profile: -99,
-            width: 64,
-            height: 48,
-            layout,
-            color,
-            time_base: TimeBase::new(1, 12_800).unwrap(),
-            start: Timestamp(start),
-            frame_rate: (25, 1),
-            avg_frame_rate: 25.0,
-            base_frame_rate: (25, 1),
-            sample_aspect: (1, 1),
-            rotation_degrees: 0,
-            mirrored: false,
-            interlaced: false,
-            top_field_first: false,
-            bit_rate: 0,
-            frame_count_hint: None,
-            hdr: HdrInfo::default(),
-        };
-        let container_ext = path.extension().unwrap().to_str().unwrap().to_string();
-        let (preset, overrides) = (Preset::Match, EncoderOverrides::default());
-        let path = path.to_owned();
-        let spec = OutputSpec { path, container_ext, preset, video, audio: vec![], texts, threads: 1, overrides };
+        let video = VideoInfo { start: Timestamp(start), ..info(64, 48, YUV420) };
+        let color = video.color;
+        let spec = OutputSpec { texts, ..spec(path, Preset::Match, video, vec![]) };
         let mut w = Writer::create(&spec).unwrap();
         for n in 0..frames {
-            let frame = Frame::black(64, 48, layout, color);
+            let frame = Frame::black(64, 48, YUV420, color);
             w.write_video(&ClearedFrame::for_test(frame, FrameIndex(n as u64), Timestamp(start + n * 512))).unwrap();
         }
         w.finish().unwrap();
