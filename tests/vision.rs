@@ -188,6 +188,7 @@ fn analyser(script: &Script, setup: &Setup) -> Analyser {
         others: Vec::new(),
         landmarks: setup.mesh.map(|(presence, poison)| Box::new(Mesh { presence, poison }) as Box<dyn LandmarkModel>),
         embedding: Some(Box::new(Embedder)),
+        closer: false,
     };
     let options = AnalyserOptions { fps: 25.0, workers: setup.workers, ..AnalyserOptions::default() };
     Analyser::with_networks((0..setup.workers).map(networks).collect(), setup.recall, options).unwrap()

@@ -37,6 +37,7 @@ impl Journal {
             embedding: networks.embedding.map(|network| {
                 Box::new(Remembering { network, journal: Arc::clone(self), role: EMBEDDING_ROLE }) as Box<_>
             }),
+            closer: networks.closer,
         }
     }
 }

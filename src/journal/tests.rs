@@ -72,6 +72,7 @@ impl Bench {
             others: vec![],
             landmarks: Some(other()),
             embedding: Some(other()),
+            closer: false,
         });
         let mut said = Vec::new();
         for part in 0..2 {

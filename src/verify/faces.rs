@@ -152,6 +152,8 @@ pub(crate) struct Finder<'a> {
     pub landmarks: Option<&'a mut dyn LandmarkModel>,
     /// Frames from one look to the next, at least 1.
     pub stride: u64,
+    /// The detector misses small faces.
+    pub closer: bool,
     /// Look at all scales every time.
     pub thorough: bool,
 }
@@ -248,6 +250,9 @@ impl State {
             if k == 0 || all && (side < 640 || large) {
                 found.extend(finder.first.detect(frame, &Look::at_whole(frame, side, LEAST))?);
             }
+        }
+        if finder.closer {
+            found.extend(finder.first.detect(frame, &Look::closer(frame, LEAST))?);
         }
         let mut found = suppress(found, 0.4);
         found.retain(|d| d.rect.height() >= SMALLEST);

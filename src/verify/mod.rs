@@ -196,6 +196,7 @@ pub(crate) fn search_with(
                 None => None,
             },
             stride: options.stride.max(1),
+            closer: networks.closer,
             thorough: options.thorough,
         };
         Ok(Search { found: faces::find(&mut film, &mut finder, seen)? })

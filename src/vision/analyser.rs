@@ -1,6 +1,6 @@
 //! The vision stage: frames in, events out.
 
-use super::detect::{plan, suppress};
+use super::detect::{Look, plan, suppress};
 use super::picture::is_sound;
 use super::pool::{Networks, Pool};
 use super::shots::{Thumbnail, is_cut};
@@ -183,6 +183,9 @@ fn detect(
         return Ok(None);
     }
     let mut all = Vec::new();
+    if networks.closer && recall == Recall::Standard {
+        all.extend(networks.detector.detect(&frame.frame, &Look::closer(&frame.frame, weak))?);
+    }
     for (second, look) in &looks {
         match (second, &mut networks.second) {
             (false, _) => all.extend(networks.detector.detect(&frame.frame, look)?),

@@ -21,6 +21,8 @@ pub struct Networks {
     pub landmarks: Option<Box<dyn LandmarkModel>>,
     /// Embeddings; without it nobody is recognised across tracks.
     pub embedding: Option<Box<dyn EmbeddingModel>>,
+    /// The detector misses small faces: every look is also taken closer, see [`Look::closer`](super::detect::Look::closer).
+    pub closer: bool,
 }
 
 impl Networks {
@@ -47,6 +49,7 @@ impl Networks {
             others,
             landmarks: Some(Box::new(AttentionMesh::open(runtime, best(Role::Landmarks)?)?)),
             embedding: Some(Box::new(MobileFaceNet::open(runtime, best(Role::Embedding)?)?)),
+            closer: first.entry.built_in,
         })
     }
 }
