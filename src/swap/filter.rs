@@ -53,6 +53,11 @@ pub(crate) fn gaussian(map: &[f32], width: usize, height: usize, channels: usize
     out
 }
 
+/// Whether no value is infinite or not a number.
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |ok, v| ok & v.is_finite())
+}
+
 /// Median of a list that is consumed as scratch; 0 if it is empty.
 pub(crate) fn median(values: &mut [f32]) -> f32 {
     quantile(values, 0.5)

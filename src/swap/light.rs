@@ -78,15 +78,20 @@ impl DisplayGrid {
     #[inline]
     pub(crate) fn sample(&self, uv: [f32; 2]) -> [f32; 3] {
         let edge = (LIGHT_GRID - 1) as f32;
-        let at = uv.map(|c| (c * LIGHT_GRID as f32 - 0.5).clamp(0.0, edge));
-        let (x, y) = (at[0] as usize, at[1] as usize);
-        let (fx, fy) = (at[0] - x as f32, at[1] - y as f32);
+        let cell = |c: f32| (c * LIGHT_GRID as f32 - 0.5).clamp(0.0, edge);
+        let (u, v) = (cell(uv[0]), cell(uv[1]));
+        let (x, y) = (u as usize, v as usize);
+        let (fx, fy) = (u - x as f32, v - y as f32);
         let (x1, y1) = ((x + 1).min(LIGHT_GRID - 1), (y + 1).min(LIGHT_GRID - 1));
-        let [a, b, c, d] = [(x, y), (x1, y), (x, y1), (x1, y1)].map(|(x, y)| self.cells[y * LIGHT_GRID + x]);
-        std::array::from_fn(|k| {
+        let (above, below) =
+            (&self.cells[y * LIGHT_GRID..][..LIGHT_GRID], &self.cells[y1 * LIGHT_GRID..][..LIGHT_GRID]);
+        let (a, b, c, d) = (&above[x], &above[x1], &below[x], &below[x1]);
+        let mut out = [0.0; 3];
+        for (k, o) in out.iter_mut().enumerate() {
             let top = a[k] + (b[k] - a[k]) * fx;
-            top + (c[k] + (d[k] - c[k]) * fx - top) * fy
-        })
+            *o = top + (c[k] + (d[k] - c[k]) * fx - top) * fy;
+        }
+        out
     }
 }
 
@@ -195,11 +200,9 @@ pub fn probe_light(mesh: &Mesh, frame: &Frame, subject: &[[f32; 3]]) -> Result<L
         let a = mesh.maps.anchors[*i];
         a.triangle != NONE && facing[a.triangle as usize] > SEEN && colours[*i] != [0.0; 3]
     };
-    let mut ratios: Vec<f32> = (0..n)
-        .filter(seen)
-        .map(|i| (luminance(colours[i]) / luminance(low.cells[cell_of(i)])).powf(1.0 / GAMMA))
-        .collect();
-    let black = quantile(&mut ratios, BLACK_SHARE);
+    let ratio = |i: usize| luminance(colours[i]) / luminance(low.cells[cell_of(i)]);
+    let mut ratios: Vec<f32> = (0..n).filter(seen).map(ratio).collect();
+    let black = quantile(&mut ratios, BLACK_SHARE).powf(1.0 / GAMMA);
     let (grain, sharpness) = Spots::new(mesh, subject, area).levels(&luma_of(&patch), patch.width, patch.height);
     let probe = LightProbe { low, contrast, grain, sharpness, black };
     if probe.is_finite() { Ok(probe) } else { Err(nothing()) }
@@ -357,8 +360,11 @@ fn smooth(colours: &[[f32; 3]], weights: &[f32]) -> LightGrid {
 
 fn mid_contrast(colours: &[[f32; 3]], weights: &[f32], low: &LightGrid) -> f32 {
     let log = |(i, c): (usize, &[f32; 3])| {
+        if weights[i] <= 0.2 {
+            return 0.0;
+        }
         let l = luminance(low.cells[cell_of(i)]).max(DARKEST);
-        (luminance(*c).max(DARKEST) / l).ln().clamp(-1.5, 1.5) * if weights[i] > 0.2 { 1.0 } else { 0.0 }
+        (luminance(*c).max(DARKEST) / l).ln().clamp(-1.5, 1.5)
     };
     let logs: Vec<f32> = colours.iter().enumerate().map(log).collect();
     let mid = gaussian(&logs, LIGHT_SAMPLES, LIGHT_SAMPLES, 1, 1.0);
@@ -377,11 +383,12 @@ fn high_pass(luma: &[f32], width: usize, height: usize, spots: &[(usize, usize)]
     const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
     let inside = |&&(x, y): &&(usize, usize)| x >= 2 && y >= 2 && x + 2 < width && y + 2 < height;
     let one = |&(x, y): &(usize, usize)| {
-        let row = |j: usize| -> f32 {
-            let at = (y + j - 2) * width + x - 2;
-            luma[at..at + 5].iter().zip(BINOMIAL).map(|(l, b)| l * b).sum()
-        };
-        (luma[y * width + x] - (0..5).map(|j| BINOMIAL[j] * row(j)).sum::<f32>()).abs()
+        let mut mean = 0.0;
+        for (j, down) in BINOMIAL.iter().enumerate() {
+            let row = &luma[(y + j - 2) * width + x - 2..][..5];
+            mean += down * row.iter().zip(&BINOMIAL).fold(0.0, |sum, (l, b)| sum + l * b);
+        }
+        (luma[y * width + x] - mean).abs()
     };
     spots.iter().filter(inside).map(one).collect()
 }

@@ -221,27 +221,27 @@ pub(crate) fn distance_inside(map: &[f32], width: usize, height: usize, border: 
     for (row, out) in map.chunks_exact(width).zip(d.chunks_exact_mut(stride).skip(1)) {
         out[1..=width].iter_mut().zip(row).for_each(|(o, &v)| *o = if v > 0.5 { 1.0e9 } else { 0.0 });
     }
+    // The row beside first, which has no order; then along the row, which has.
+    let from = |here: &mut [f32], row: &[f32]| {
+        for (o, near) in here[1..=width].iter_mut().zip(row.windows(3)) {
+            *o = o.min(near[1] + STRAIGHT).min(near[0].min(near[2]) + DIAGONAL);
+        }
+    };
+    let step = |last: f32, o: &mut f32| -> f32 {
+        *o = o.min(last + STRAIGHT);
+        *o
+    };
     for y in 1..=height {
         let (above, here) = d[(y - 1) * stride..(y + 1) * stride].split_at_mut(stride);
-        let mut last = here[0];
-        for x in 1..=width {
-            if here[x] > 0.0 {
-                let near = last.min(above[x]) + STRAIGHT;
-                here[x] = near.min(above[x - 1].min(above[x + 1]) + DIAGONAL).min(here[x]);
-            }
-            last = here[x];
-        }
+        from(here, above);
+        let first = here[0];
+        here[1..=width].iter_mut().fold(first, step);
     }
     for y in (1..=height).rev() {
         let (here, below) = d[y * stride..(y + 2) * stride].split_at_mut(stride);
-        let mut last = here[width + 1];
-        for x in (1..=width).rev() {
-            if here[x] > 0.0 {
-                let near = last.min(below[x]) + STRAIGHT;
-                here[x] = near.min(below[x - 1].min(below[x + 1]) + DIAGONAL).min(here[x]);
-            }
-            last = here[x];
-        }
+        from(here, below);
+        let last = here[width + 1];
+        here[1..=width].iter_mut().rev().fold(last, step);
     }
     d.chunks_exact(stride).skip(1).take(height).flat_map(|row| &row[1..=width]).copied().collect()
 }

@@ -50,18 +50,32 @@ impl Raster {
         }
         let inv = 1.0 / area;
         let (dx1, dx2) = ((c[1] - a[1]) * inv, -(b[1] - a[1]) * inv);
+        let last = (x1 - x0) as usize;
         for y in y0 as usize..=y1 as usize {
             let py = y as f32 - a[1];
             let px = x0 - a[0];
             let start1 = (px * (c[1] - a[1]) - py * (c[0] - a[0])) * inv;
             let start2 = ((b[0] - a[0]) * py - (b[1] - a[1]) * px) * inv;
-            for (i, x) in (x0 as usize..=x1 as usize).enumerate() {
+            // Steps at which each weight, and their sum, are inside; one more on either side, and each is asked again.
+            let (mut from, mut to) = (0.0f32, last as f32);
+            for (start, step) in [(start1, dx1), (start2, dx2), (1.0 - start1 - start2, -dx1 - dx2)] {
+                let edge = -(SLACK + start) / step;
+                if step > 0.0 {
+                    from = from.max(edge.floor());
+                } else if step < 0.0 {
+                    to = to.min(edge.ceil());
+                }
+            }
+            if from.is_nan() || to.is_nan() || from > to {
+                continue;
+            }
+            for i in from as usize..=to as usize {
                 let (w1, w2) = (start1 + dx1 * i as f32, start2 + dx2 * i as f32);
                 if w1 < -SLACK || w2 < -SLACK || w1 + w2 > 1.0 + SLACK {
                     continue;
                 }
                 let z = a[2] + w1 * (b[2] - a[2]) + w2 * (c[2] - a[2]);
-                let o = y * self.width + x;
+                let o = y * self.width + x0 as usize + i;
                 if z < self.depth[o] {
                     self.depth[o] = z;
                     self.triangle[o] = id;
@@ -77,11 +91,21 @@ impl Raster {
     }
 }
 
+/// A quantity known at every vertex, inside one triangle.
+#[inline]
+pub(crate) fn corner_mix(corners: &[usize; 3], values: &[[f32; 2]], w: [f32; 2]) -> [f32; 2] {
+    mix([values[corners[0]], values[corners[1]], values[corners[2]]], w)
+}
+
 /// A per-vertex quantity inside a triangle.
 #[inline]
 pub(crate) fn mix<const N: usize>(corners: [[f32; N]; 3], w: [f32; 2]) -> [f32; N] {
     let w0 = 1.0 - w[0] - w[1];
-    std::array::from_fn(|k| w0 * corners[0][k] + w[0] * corners[1][k] + w[1] * corners[2][k])
+    let mut out = [0.0; N];
+    for (k, o) in out.iter_mut().enumerate() {
+        *o = w0 * corners[0][k] + w[0] * corners[1][k] + w[1] * corners[2][k];
+    }
+    out
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! Draws the double. Nothing here can see the subject's picture: no function of this module takes a frame.
 
 use super::double::{Double, Exemplar};
-use super::filter::quantile;
+use super::filter::{all_finite, quantile};
 use super::geometry::{FaceMotion, Region};
 use super::grain;
 use super::light::{BLACK_SHARE, DisplayGrid, GAMMA, LightProbe, Spots, bounds};
 use super::maps::{distance_inside, ramp};
 use super::mesh::Mesh;
-use super::raster::{NONE, Raster, mix};
-use super::texture::TOP;
+use super::raster::{NONE, Raster, corner_mix};
+use super::texture::{Place, TOP};
 use crate::geom::PixelRect;
 use crate::image::{Matte, RgbPatch};
 use crate::{Error, Result};
 
 /// Width of the soft edge at silhouettes, in face widths.
-const SILHOUETTE: f32 = 0.07;
+pub(crate) const SILHOUETTE: f32 = 0.07;
 /// Exponent and limits of contrast matching.
 const CONTRAST_POWER: f32 = 0.8;
 const CONTRAST: (f32, f32) = (0.75, 1.15);
@@ -103,7 +103,7 @@ pub fn render(
     let spots = Spots::new(mesh, &motion.target, area);
     let noise = grain::matched(&mut rgb, &spots, light, motion.scale);
     grain::add_noise(&mut rgb, (area.x, area.y), noise, seed);
-    if rgb.data.iter().chain(&matte.data).any(|v| !v.is_finite()) {
+    if !all_finite(&rgb.data) || !all_finite(&matte.data) {
         return Err(cover("a colour is not finite"));
     }
     Ok(RenderedFace { x: area.x, y: area.y, rgb, matte, light: low, noise: (noise, seed) })
@@ -216,11 +216,11 @@ impl<'a> Shader<'a> {
             if t == NONE {
                 continue;
             }
-            let corners = self.mesh.triangles[t as usize];
-            let uv = mix(corners.map(|v| self.mesh.uv[v]), w);
+            let corners = &self.mesh.triangles[t as usize];
+            let uv = corner_mix(corners, &self.mesh.uv, w);
             let masks = self.mesh.maps.regions.sample(uv[0], uv[1]);
             let ratio = if self.mesh.maps.opening[t as usize] > 0 {
-                let at = mix(corners.map(|v| self.eyeball[v]), w);
+                let at = corner_mix(corners, &self.eyeball, w);
                 let c = self.resting.detail.sample_level(at[0], at[1], self.level);
                 let shut = self.shut;
                 if shut > 0.0 {
@@ -241,10 +241,11 @@ impl<'a> Shader<'a> {
     /// Mixed texture ratio of the exemplars at a place of the atlas.
     #[inline]
     fn texture(&self, uv: [f32; 2], masks: &[f32; 4]) -> [f32; 3] {
-        let mut out = self.mixed(Region::Base, uv);
+        let place = self.resting.detail.place(uv[0], uv[1], self.level);
+        let mut out = self.mixed(Region::Base, &place);
         for (region, m) in [(Region::Mouth, masks[1]), (Region::Eyes, masks[2])] {
             if m > 0.004 && self.differs[region as usize] {
-                let other = self.mixed(region, uv);
+                let other = self.mixed(region, &place);
                 (0..3).for_each(|k| out[k] += (other[k] - out[k]) * m.min(1.0));
             }
         }
@@ -252,10 +253,10 @@ impl<'a> Shader<'a> {
     }
 
     #[inline]
-    fn mixed(&self, region: Region, uv: [f32; 2]) -> [f32; 3] {
+    fn mixed(&self, region: Region, place: &Place) -> [f32; 3] {
         let mut sum = [0.0f32; 3];
         for (e, w) in &self.mixes[region as usize] {
-            let c = e.detail.sample_level(uv[0], uv[1], self.level);
+            let c = e.detail.read(place);
             (0..3).for_each(|k| sum[k] += w * c[k]);
         }
         sum
@@ -266,11 +267,12 @@ impl<'a> Shader<'a> {
     #[inline]
     fn lit(&self, ratio: [f32; 3], low: [f32; 3], inner: f32, mouth: f32) -> [f32; 3] {
         let step = CURVE_STEPS as f32 / TOP;
-        let mut c = ratio.map(|r| {
-            let x = (r * step).clamp(0.0, CURVE_STEPS as f32);
+        let mut c = ratio;
+        for c in &mut c {
+            let x = (*c * step).clamp(0.0, CURVE_STEPS as f32);
             let i = x as usize;
-            self.curve[i] + (self.curve[i + 1] - self.curve[i]) * (x - i as f32)
-        });
+            *c = self.curve[i] + (self.curve[i + 1] - self.curve[i]) * (x - i as f32);
+        }
         let cold = c[0] * (COLD + (1.0 - COLD) * mouth.min(1.0));
         let outer = 1.0 - inner.min(1.0);
         for k in [1, 2] {

@@ -16,25 +16,50 @@ struct Level {
     data: Vec<[u16; 4]>,
 }
 
-impl Level {
+/// Four cells of a level and their shares.
+#[derive(Debug, Clone, Copy)]
+struct Taps {
+    cells: [u32; 4],
+    shares: [f32; 4],
+}
+
+impl Taps {
+    /// Around (u, v) of a level with `n` cells per side; the shares sum to `weight`.
     #[inline(always)]
-    fn sample(&self, u: f32, v: f32) -> [f32; 4] {
-        let n = self.size;
+    fn around(n: usize, u: f32, v: f32, weight: f32) -> Self {
         let edge = (n - 1) as f32;
         let x = (u * n as f32 - 0.5).clamp(0.0, edge);
         let y = (v * n as f32 - 0.5).clamp(0.0, edge);
-        let (x0, y0) = (x as usize, y as usize);
+        let (x0, y0) = (x as u32, y as u32);
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-        let (x1, y1) = ((x0 + 1).min(n - 1), (y0 + 1).min(n - 1));
-        let (a, b) = (&self.data[y0 * n + x0], &self.data[y0 * n + x1]);
-        let (c, d) = (&self.data[y1 * n + x0], &self.data[y1 * n + x1]);
-        let w = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy].map(|w| w * (1.0 / SCALE));
-        let mut out = [0.0f32; 4];
-        for (cell, w) in [a, b, c, d].into_iter().zip(w) {
-            let cell = cell.map(f32::from);
-            (0..4).for_each(|k| out[k] += cell[k] * w);
+        let n = n as u32;
+        let (x1, top, bottom) = ((x0 + 1).min(n - 1), y0 * n, (y0 + 1).min(n - 1) * n);
+        let (left, right) = ((1.0 - fx) * weight, fx * weight);
+        Taps {
+            cells: [top + x0, top + x1, bottom + x0, bottom + x1],
+            shares: [left * (1.0 - fy), right * (1.0 - fy), left * fy, right * fy],
         }
-        out
+    }
+}
+
+/// A place of a texture, worked out once for all textures of one size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    at: [f32; 3],
+    size: usize,
+    level: usize,
+    fine: Taps,
+    /// In the next smaller level.
+    coarse: Option<Taps>,
+}
+
+impl Level {
+    #[inline(always)]
+    fn add(&self, taps: &Taps, out: &mut [f32; 4]) {
+        for (cell, share) in taps.cells.iter().zip(&taps.shares) {
+            let cell = &self.data[*cell as usize];
+            (0..4).for_each(|k| out[k] += f32::from(cell[k]) * share);
+        }
     }
 
     fn halved(&self) -> Level {
@@ -80,21 +105,47 @@ impl Texture {
     /// Value at (u, v) of the finest level.
     #[inline]
     pub(crate) fn sample(&self, u: f32, v: f32) -> [f32; 4] {
-        self.levels[0].sample(u, v)
+        let mut out = [0.0; 4];
+        self.levels[0].add(&Taps::around(self.size(), u, v, 1.0 / SCALE), &mut out);
+        out
     }
 
     /// Value at (u, v) at a level between the stored ones; 0 is the finest.
     #[inline]
     pub(crate) fn sample_level(&self, u: f32, v: f32, level: f32) -> [f32; 4] {
+        self.read(&self.place(u, v, level))
+    }
+
+    /// The cells around (u, v) at a level between the stored ones.
+    #[inline]
+    pub(crate) fn place(&self, u: f32, v: f32, level: f32) -> Place {
         let last = self.levels.len() - 1;
-        let level = level.clamp(0.0, last as f32);
-        let (k, f) = (level as usize, level.fract());
-        let a = self.levels[k].sample(u, v);
-        if f < 0.02 || k == last {
-            return a;
+        let (k, f) = (level.clamp(0.0, last as f32) as usize, level.clamp(0.0, last as f32).fract());
+        let two = f >= 0.02 && k < last;
+        let share = if two { 1.0 - f } else { 1.0 };
+        Place {
+            at: [u, v, level],
+            size: self.size(),
+            level: k,
+            fine: Taps::around(self.levels[k].size, u, v, share / SCALE),
+            coarse: two.then(|| Taps::around(self.levels[k + 1].size, u, v, f / SCALE)),
         }
-        let b = self.levels[k + 1].sample(u, v);
-        std::array::from_fn(|i| a[i] + (b[i] - a[i]) * f)
+    }
+
+    /// Value at a place.
+    #[inline]
+    pub(crate) fn read(&self, place: &Place) -> [f32; 4] {
+        if place.size != self.size() || place.level + usize::from(place.coarse.is_some()) >= self.levels.len() {
+            // A place of another texture.
+            let [u, v, level] = place.at;
+            return self.read(&self.place(u, v, level));
+        }
+        let mut out = [0.0; 4];
+        self.levels[place.level].add(&place.fine, &mut out);
+        if let Some(coarse) = &place.coarse {
+            self.levels[place.level + 1].add(coarse, &mut out);
+        }
+        out
     }
 
     /// Weighted mean of two textures of one size, cell by cell; `None` if the sizes differ.
@@ -126,5 +177,7 @@ mod tests {
         let b = t.sample_level(0.5, 0.3, 1.5);
         assert!((a[0] - b[0]).abs() < 2e-3);
         assert!(t.sample_level(-4.0, 9.0, 99.0)[0].is_finite());
+        let small = Texture::from_fn(64, |i| [(i % 64) as f32 / 32.0, 0.0, 0.0, 0.0]).with_levels();
+        assert_eq!(small.read(&t.place(0.3, 0.6, 1.5)), small.sample_level(0.3, 0.6, 1.5), "a place of another size");
     }
 }

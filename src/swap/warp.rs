@@ -9,6 +9,8 @@ use crate::image::RgbPatch;
 /// Reach of a control point and distance at which the bending ends, in face widths.
 const REACH: f32 = 0.10;
 const END: f32 = 0.30;
+/// Negative logarithm of the weight from which a control point does not count.
+const FAR: f32 = 14.0;
 /// Width over which the bending fades at the border of the patch, in face widths.
 const BORDER: f32 = 0.08;
 /// Node spacing in face widths, and in pixels at least.
@@ -21,7 +23,7 @@ const LARGEST: f32 = 0.2;
 /// Reach of the interpolation, pixels.
 const KERNEL: f32 = 2.0;
 /// Displacements in pixels between which bent pixels replace the frame's own.
-const VISIBLE: (f32, f32) = (0.04, 0.2);
+const VISIBLE: (f32, f32) = (0.1, 0.3);
 
 /// A displacement field over a patch of the frame.
 pub(crate) struct Warp {
@@ -82,23 +84,34 @@ impl Warp {
             if line.iter().all(|d| d[0].abs().max(d[1].abs()) <= VISIBLE.0) {
                 continue;
             }
-            let row = y * patch.width..(y + 1) * patch.width;
-            let cells = out.data[row.start * 3..row.end * 3].chunks_exact_mut(3).zip(&mut changed[row.clone()]);
-            for (x, ((px, share), hidden)) in cells.zip(&hidden[row]).enumerate() {
-                if *hidden >= 1.0 {
+            for (i, pair) in line.windows(2).enumerate() {
+                let quiet = |d: &[f32; 2]| d[0].abs().max(d[1].abs()) <= VISIBLE.0;
+                if pair.iter().all(quiet) {
                     continue;
                 }
-                let fx = (x as f32 + 0.5) / self.spacing;
-                let i = fx as usize;
-                let (Some(a), Some(b)) = (line.get(i), line.get(i + 1)) else { continue };
-                let d = mixed(*a, *b, fx - i as f32);
-                *share = ramp(d[0].abs().max(d[1].abs()), VISIBLE);
-                if *share > 0.0 {
-                    px.copy_from_slice(&cubic(patch, x as f32 - d[0], y as f32 - d[1]));
+                let columns = self.columns_of(i, patch.width);
+                let (begin, step) = ((columns.start as f32 + 0.5) / self.spacing - i as f32, 1.0 / self.spacing);
+                for (k, x) in columns.enumerate() {
+                    let at = y * patch.width + x;
+                    if hidden[at] >= 1.0 {
+                        continue;
+                    }
+                    let d = mixed(pair[0], pair[1], begin + step * k as f32);
+                    let far = d[0].abs().max(d[1].abs());
+                    if far > VISIBLE.0 {
+                        changed[at] = if far < VISIBLE.1 { ramp(far, VISIBLE) } else { 1.0 };
+                        out.set_pixel(x, y, cubic(patch, x as f32 - d[0], y as f32 - d[1]));
+                    }
                 }
             }
         }
         (out, changed)
+    }
+
+    /// Columns of pixels whose centres lie between node `i` of a row and the next.
+    fn columns_of(&self, i: usize, width: usize) -> std::ops::Range<usize> {
+        let from = |node: usize| ((node as f32 * self.spacing - 0.5).ceil().max(0.0) as usize).min(width);
+        from(i)..from(i + 1)
     }
 }
 
@@ -128,6 +141,9 @@ fn node(at: [f32; 2], control: &[([f32; 2], [f32; 2])], scale: f32, area: PixelR
     for (place, shift) in control {
         let d2 = (place[0] - at[0]).powi(2) + (place[1] - at[1]).powi(2);
         nearest = nearest.min(d2);
+        if d2 * inv > FAR {
+            continue;
+        }
         let w = (-d2 * inv).exp();
         total += w;
         sum[0] += w * shift[0];
@@ -166,7 +182,8 @@ fn cubic(p: &RgbPatch, x: f32, y: f32) -> [f32; 3] {
     for (c, wx) in columns.chunks_exact(3).zip(&wx) {
         (0..3).for_each(|k| out[k] += wx * c[k]);
     }
-    out.map(|v| v.clamp(0.0, 1.0))
+    out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+    out
 }
 
 fn weights(t: f32) -> [f32; 4] {
