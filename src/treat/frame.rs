@@ -2,7 +2,7 @@
 
 use super::{ClearedFrame, CoverReason, FaceWork, Faults, Outcome, RegionPlan};
 use crate::card::Card;
-use crate::geom::{InFrame, PixelRect, Rect};
+use crate::geom::{InFrame, PixelRect, Point, Rect};
 use crate::image::{Frame, Matte, RawFrame};
 use crate::plan::{Casting, Extent, FaceTreatment, Origin, RedactStyle, TrackTreatment};
 use crate::redact::{self, Cover, Shape, Touched};
@@ -27,6 +27,8 @@ const HAIR_CELLS: f32 = 0.75;
 const LEAST_INSIDE: f32 = 0.55;
 /// From this width on, what may be no face is covered as a face, not as a head.
 const LARGE_DOUBT_PX: f32 = 40.0;
+/// Share of a box that lies on another of the same person if both are one face.
+const ECHO_SHARED: f32 = 0.6;
 /// Margin within which two faces overlap, in face sizes.
 const OVERLAP: f32 = 0.08;
 
@@ -85,18 +87,6 @@ impl Treater<'_> {
         // Dissolving veils first: they bring original pixels back, and every other face that these show is treated
         // afterwards. Then what may be no face, so that no double is bent or drawn from it or under it. Then by size:
         // large faces are nearer to the camera and cover those behind.
-        let mut order: Vec<usize> = (0..work.len()).collect();
-        order.sort_by(|a, b| {
-            let fixed = |i: usize| dissolve(&self.casting.treatment(work[i].track), seconds).is_none();
-            let size = |i: usize| work[i].sample.rect.area();
-            let sure = |i: usize| work[i].confirmed;
-            fixed(*a)
-                .cmp(&fixed(*b))
-                .then(sure(*a).cmp(&sure(*b)))
-                .then(size(*a).total_cmp(&size(*b)))
-                .then(work[*a].track.cmp(&work[*b].track))
-        });
-        let mut outcomes = vec![(0, Outcome::Kept); work.len()];
         let plans: Vec<(TrackTreatment, bool)> = work
             .iter()
             .map(|w| {
@@ -105,11 +95,26 @@ impl Treater<'_> {
                 (t, over)
             })
             .collect();
+        let echo: Vec<bool> = (0..work.len()).map(|i| self.is_echo(work, &plans, i)).collect();
+        let mut order: Vec<usize> = (0..work.len()).collect();
+        order.sort_by(|a, b| {
+            let fixed = |i: usize| dissolve(&plans[i].0, seconds).is_none();
+            let size = |i: usize| work[i].sample.rect.area();
+            let sure = |i: usize| work[i].confirmed && !echo[i];
+            fixed(*a)
+                .cmp(&fixed(*b))
+                .then(sure(*a).cmp(&sure(*b)))
+                .then(size(*a).total_cmp(&size(*b)))
+                .then(work[*a].track.cmp(&work[*b].track))
+        });
+        let mut outcomes = vec![(0, Outcome::Kept); work.len()];
         let erased = self.erase_neighbours(&mut frame, work, &plans);
         for i in order {
             let (treatment, revealed) = &plans[i];
             let (outcome, touched) = if *revealed {
                 (Outcome::Revealed, vec![])
+            } else if echo[i] {
+                average_face(&mut frame, &work[i], CoverReason::NoMesh, 1.0)?
             } else {
                 self.treat_face(&mut frame, &work[i], treatment, &neighbours(work, i), index.0)?
             };
@@ -128,6 +133,27 @@ impl Treater<'_> {
             join(&mut matte, &touched);
         }
         Ok(FrameResult { frame: ClearedFrame::new(frame, index, pts, duration), outcomes, matte })
+    }
+
+    /// Whether a face is another's, seen a second time: the same person's, most of it and its middle on the other, which gets
+    /// its double in this frame. A cover of the whole head would only frame that double.
+    fn is_echo(&self, work: &[FaceWork], plans: &[(TrackTreatment, bool)], i: usize) -> bool {
+        let swapped = |k: usize| match &plans[k] {
+            (TrackTreatment { face: FaceTreatment::Swap { double, .. }, reveal: None, .. }, false) => Some(double),
+            _ => None,
+        };
+        let drawn = |k: usize| work[k].confirmed && work[k].motion.is_some() && work[k].light.is_some();
+        let holds = |r: &Rect<InFrame>, p: Point<InFrame>| r.x0 < p.x && p.x < r.x1 && r.y0 < p.y && p.y < r.y1;
+        let Some(own) = swapped(i) else { return false };
+        if !work[i].confirmed || work[i].motion.is_some() {
+            return false;
+        }
+        (0..work.len()).filter(|&k| k != i && swapped(k) == Some(own) && drawn(k)).any(|k| {
+            let mesh = work[k].motion.as_ref().and_then(|m| mesh_bounds(&m.target));
+            let (rect, other) = (work[i].sample.rect, work[k].sample.rect);
+            let shared = rect.intersection(&other).area() / rect.area().max(1.0);
+            shared >= ECHO_SHARED && mesh.is_some_and(|m| holds(&m, rect.centre()) && m.iou(&other) > 0.3)
+        })
     }
 
     fn any_reveal(&self, work: &[FaceWork], seconds: f64) -> bool {
@@ -176,13 +202,7 @@ impl Treater<'_> {
             FaceTreatment::Swap { double, halo, extent } => {
                 match self.try_swap(frame, work, double, *halo, *extent, others, index) {
                     Ok(touched) => return Ok((Outcome::Swapped, touched)),
-                    Err(reason @ CoverReason::Doubtful) => {
-                        // Only the place of the face, and few cells: safe if it is a face, bearable if it is a curtain.
-                        let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
-                        let shape = Shape::face(&rect);
-                        let touched = redact::cover(frame, &shape, Cover::Blur, DOUBT_CELLS * rect.width());
-                        return Ok((Outcome::Covered(reason), touched.into_iter().collect()));
-                    }
+                    Err(reason @ CoverReason::Doubtful) => return average_face(frame, work, reason, DOUBT_CELLS),
                     Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
                 }
             }
@@ -269,6 +289,19 @@ impl Treater<'_> {
             Ok(Err(_)) | Err(_) => Err(CoverReason::RenderFailed),
         }
     }
+}
+
+/// Averages away the place of a face alone, in cells that are `cells` times those of a blur: safe if it is a face, bearable if
+/// it is a curtain.
+fn average_face(
+    frame: &mut Frame,
+    work: &FaceWork,
+    reason: CoverReason,
+    cells: f32,
+) -> Result<(Outcome, Vec<Touched>)> {
+    let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
+    let touched = redact::cover(frame, &Shape::face(&rect), Cover::Blur, cells * rect.width());
+    Ok((Outcome::Covered(reason), touched.into_iter().collect()))
 }
 
 /// Boxes of all faces but one that are surely faces, with a margin: what a double's background warp must leave in place.

@@ -8,7 +8,7 @@ use crate::plan::{
     Cast, Casting, Origin, PLAN_VERSION, Plan, PlanPerson, PlanSample, PlanTrack, SampleBlock, SourceFingerprint,
     VideoSummary,
 };
-use crate::swap::{self, DoubleLibrary, LightProbe, Mesh};
+use crate::swap::{self, Double, DoubleLibrary, FaceMotion, LightProbe, Mesh};
 use crate::units::{FrameIndex, TimeBase, Timestamp};
 use std::collections::BTreeMap;
 
@@ -122,17 +122,74 @@ fn face(x: f32, y: f32) -> Rect<InFrame> {
     Rect::new(x, y, x + 50.0, y + 60.0)
 }
 
-#[test]
-fn with_the_whole_head_no_hair_and_no_ear_keep_their_detail() {
-    let (mesh, library) = (Mesh::embedded().unwrap(), DoubleLibrary::shipped().unwrap());
+/// The first double, under its name, and how it stands on a face of 80 pixels in the middle.
+fn drawn_face(mesh: &Mesh) -> (String, Double, Option<FaceMotion>) {
+    let library = DoubleLibrary::shipped().unwrap();
     let name = library.cards().next().unwrap().name.clone();
-    let double = library.load(&mesh, &name).unwrap();
+    let double = library.load(mesh, &name).unwrap();
     let place = |p: &[f32; 3]| [p[0] * 80.0 + 160.0, p[1] * 80.0 + 115.0, p[2] * 80.0];
     let mut points: Vec<[f32; 3]> = mesh.positions[..468].iter().map(place).collect();
     points.extend([place(&mesh.positions[468]); 5]);
     points.extend([place(&mesh.positions[469]); 5]);
-    let neutral = swap::estimate_neutral(&mesh, std::slice::from_ref(&points)).unwrap();
-    let motion = swap::plan_motion(&mesh, &double, &neutral, &[Some(points)], 25.0).remove(0);
+    let neutral = swap::estimate_neutral(mesh, std::slice::from_ref(&points)).unwrap();
+    let motion = swap::plan_motion(mesh, &double, &neutral, &[Some(points)], 25.0).remove(0);
+    (name, double, motion)
+}
+
+#[test]
+fn a_face_seen_twice_is_not_framed_by_a_cover() {
+    let mesh = Mesh::embedded().unwrap();
+    let (name, double, motion) = drawn_face(&mesh);
+    let doubles = BTreeMap::from([(name.clone(), double)]);
+    let whole = Rect::new(120.0, 70.0, 200.0, 165.0);
+    let light = Some(LightProbe::even([0.6, 0.5, 0.4]));
+    // Detail beside the head, and whether the half was covered, for a second track there.
+    let seen = |half: Rect<InFrame>, motion: &Option<FaceMotion>| {
+        let mut plan = plan(&[(1, 0, 9, whole), (2, 0, 9, half)]);
+        plan.tracks[1].person = 1;
+        plan.people = vec![PlanPerson { tracks: vec![1, 2], ..plan.people[0].clone() }];
+        let cast = Cast::parse(&format!("[policy]\ndouble = \"{name}\"\n"), "cast").unwrap();
+        let treater = Treater {
+            mesh: &mesh,
+            doubles: &doubles,
+            casting: &Casting::resolve(&plan, &cast, &[], &[]).unwrap(),
+            regions: &[],
+            card: None,
+            time_base: plan.video.time_base,
+            start: 0,
+            seed: 1,
+            faults: &Faults::default(),
+        };
+        let work = |id: usize, motion: &Option<FaceMotion>| FaceWork {
+            track: plan.tracks[id].id,
+            sample: plan.tracks[id].samples(0, 1).unwrap()[0].1.clone(),
+            typical_width: 80.0,
+            confirmed: true,
+            frontal: true,
+            motion: motion.clone(),
+            light: light.clone(),
+        };
+        let raw = RawFrame { frame: checkerboard(), index: FrameIndex(0), pts: Timestamp(0), duration: None };
+        let done = treater.treat(raw, &[work(0, motion), work(1, &None)], false).unwrap();
+        assert!(done.outcomes.iter().all(|o| o.1 != Outcome::Kept));
+        let f = done.frame.frame();
+        ([[150, 45, 170, 60], [206, 100, 216, 125]].map(|r| detail(f, r)), detail(f, [170, 100, 190, 130]))
+    };
+    let half = Rect::new(150.0, 75.0, 205.0, 165.0);
+    let (around, face) = seen(half, &motion);
+    assert!(around.iter().all(|d| *d > 20.0) && face < 20.0, "{around:?} {face}");
+    for (half, motion, how) in
+        [(half, &None, "nothing is drawn there"), (Rect::new(180.0, 75.0, 240.0, 165.0), &motion, "beside it")]
+    {
+        let (around, face) = seen(half, motion);
+        assert!(around.iter().any(|d| *d < 8.0) && face < 20.0, "{how}: {around:?} {face}");
+    }
+}
+
+#[test]
+fn with_the_whole_head_no_hair_and_no_ear_keep_their_detail() {
+    let mesh = Mesh::embedded().unwrap();
+    let (name, double, motion) = drawn_face(&mesh);
     let plan = plan(&[(1, 0, 9, Rect::new(120.0, 70.0, 200.0, 165.0))]);
     let doubles = BTreeMap::from([(name.clone(), double)]);
     let left = |extent: &str| {
