@@ -75,13 +75,14 @@ def exemplars(spec, layout, model, smile):
     bite = (shape[13, 1] + shape[14, 1]) / 2
     shut = ex.shut_mouth(light * np.exp(detail), layout)
 
-    def mouth(posed):
-        return ex.paint_mouth(posed, layout, bite)
+    def mouth(posed, bright=1.0):
+        return ex.paint_mouth(posed, layout, bite, bright)
 
-    smiling = model.smiling(shape, SMILE, 0.032)
+    smiling, laughing = model.smiling(shape, SMILE, 0.032), model.smiling(shape, SMILE, ex.LAUGH)
     opened, wide = model.with_opening(shape, ex.OPEN), model.with_opening(shape, ex.OPEN_WIDE)
     plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling)),
              ("open", opened, detail, mouth(opened)), ("open_wide", wide, detail, mouth(wide)),
+             ("laugh", laughing, detail + smile, mouth(laughing, 1.25)),
              ("closed", ex.with_lids(shape, ex.SHUT), ex.paint_lids(detail, layout, ex.SHUT), shut)]
     return [(role, posed, dilate(ex.mix(light * np.exp(d), *inner), layout)) for role, posed, d, inner in plans]
 

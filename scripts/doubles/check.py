@@ -57,7 +57,7 @@ def check_files(folder, facts, shapes, atlases):
     for role, atlas in atlases.items():
         assert atlas.shape == (512, 512, 3) and shapes[role].shape == (470, 3) and np.isfinite(shapes[role]).all()
     roles = {e["role"]: e for e in facts["exemplar"]}
-    assert {"neutral", "smile", "open", "open_wide", "closed"} <= set(roles)
+    assert {"neutral", "smile", "open", "open_wide", "laugh", "closed"} <= set(roles)
     assert roles["closed"]["lid_aperture"] < 0.2 * roles["neutral"]["lid_aperture"]
     assert roles["open_wide"]["mouth_opening"] > roles["open"]["mouth_opening"] > roles["neutral"]["mouth_opening"]
 

@@ -8,6 +8,8 @@ from atlas import SIZE, blur, smooth
 from paths import CACHE
 
 OPEN, OPEN_WIDE = 0.065, 0.13  # inner lip gap in face widths
+LAUGH = 0.085  # the same where a smile bares the teeth
+MOST_LIFT = 0.036  # farthest that an upper lip goes up
 HALF, SHUT = 0.5, 0.0  # share of the neutral lid aperture
 
 
@@ -82,8 +84,8 @@ class ShapeModel:
         for corner in (61, 291):
             near = np.exp(-((shape[:, :2] - shape[corner, :2]) ** 2).sum(1) / (2 * 0.045**2))
             q[:, 1] -= 0.22 * wider * near
-        q = self.with_opening(q, 0.4 * gap)
-        lift = 0.6 * gap  # the rest of the gap comes from the upper lip, which bares the teeth
+        lift = min(0.6 * gap, MOST_LIFT)  # of the gap comes from the upper lip, which bares the teeth
+        q = self.with_opening(q, gap - lift)
         for (upper, _), share in zip(topo.LIP_RINGS, (1.0, 0.95, 0.9, 0.8)):
             f = np.clip((q[upper, 0] - q[78, 0]) / (q[308, 0] - q[78, 0]), 0.02, 0.98)
             q[upper, 1] -= share * lift * (4 * f * (1 - f)) ** 0.5
@@ -130,10 +132,10 @@ def lip_edges(shape, x):
 TEETH = [0.0, 0.056, 0.101, 0.143, 0.176, 0.205]  # right edges of upper teeth from the middle, face widths
 
 
-def paint_mouth(shape, layout, bite):
+def paint_mouth(shape, layout, bite, bright=1.0):
     """Linear BGR picture of teeth, tongue and darkness between the lips of `shape`, and its matte.
 
-    `bite` is the height of the closed lip line.
+    `bite` is the height of the closed lip line, `bright` how much light falls on the teeth.
     """
     at = layout.per_texel(shape[:, :2].astype(np.float32))
     x, y = at[..., 0], at[..., 1]
@@ -152,7 +154,7 @@ def paint_mouth(shape, layout, bite):
     row = (1 - smooth(y, edge - 0.004, edge + 0.002)) * np.exp(-(x / 0.185) ** 6)
     lip_shadow = 0.5 + 0.5 * smooth(y, upper, upper + 0.022)
     corner = np.exp(-(x / 0.13) ** 2) * 0.8 + 0.2
-    teeth = np.array([0.31, 0.41, 0.47], np.float32) * (tooth_shade(x, 1.0) * (lip_shadow * corner)[..., None])
+    teeth = np.array([0.31, 0.41, 0.47], np.float32) * bright * (tooth_shade(x, 1.0) * (lip_shadow * corner)[..., None])
     picture = mix(picture, teeth, row)
     return blur(picture.astype(np.float32), 0.8), blur(layout.mouth, 1.2)
 

@@ -266,15 +266,20 @@ pub fn render_and_verify(
     let mut plan = plan.clone();
     add_missed(&mut plan, &missed)?;
     let mut covered: BTreeSet<u32> = BTreeSet::new();
+    let mut earnest: BTreeSet<u32> = BTreeSet::new();
     let mut best: Option<Cleared> = None;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
-        let tried = attempt_once(job, &plan, probe, &mesh, &casting, &searched, &texts, progress, cancel)?;
+        let doubles = load_doubles(job.doubles, &mesh, &casting, &earnest)?;
+        let tried = attempt_once(job, &plan, probe, &mesh, (&casting, &doubles), &searched, &texts, progress, cancel)?;
         let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
+            // A broad smile is itself a likeness.
+            let named = report.people.iter().filter(|p| accused.contains(&p.alias));
+            earnest.extend(named.flat_map(|p| &p.tracks));
             let recast = recast(job, &plan, report, accused, &casting, last, &mut choices, &mut covered);
             Ok::<bool, Error>(weak | recast | added)
         };
@@ -455,13 +460,12 @@ fn attempt_once(
     plan: &Plan,
     probe: &Probe,
     mesh: &Mesh,
-    casting: &Casting,
+    (casting, doubles): (&Casting, &BTreeMap<String, Double>),
     searched: &Search,
     texts: &Texts,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Attempt> {
-    let doubles = load_doubles(job.doubles, mesh, casting)?;
     let part = PartFile::create(job.output)?;
     let matte_part = job.matte.map(PartFile::create).transpose()?;
     let extension = job.output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -478,7 +482,7 @@ fn attempt_once(
         probe,
         limits: &job.limits,
         mesh,
-        doubles: &doubles,
+        doubles,
         threads: job.threads,
         seed: job.seed.unwrap_or_else(|| seeds.grain()),
         seeds: &seeds,
@@ -509,18 +513,24 @@ fn attempt_once(
     Ok(Attempt::Cleared(Box::new(Cleared { part, matte: matte_part, summary, report, pictures })))
 }
 
-/// The doubles of a casting by name; `a+b` is the person between two.
-fn load_doubles(library: &DoubleLibrary, mesh: &Mesh, casting: &Casting) -> Result<BTreeMap<String, Double>> {
+/// The doubles of a casting by name; `a+b` is the person between two. Those who stand in for a track of `earnest` do not laugh.
+fn load_doubles(
+    library: &DoubleLibrary,
+    mesh: &Mesh,
+    casting: &Casting,
+    earnest: &BTreeSet<u32>,
+) -> Result<BTreeMap<String, Double>> {
     let names = casting.doubles();
-    let loaded: Vec<Double> = names.par_iter().map(|name| load_double(library, mesh, name)).collect::<Result<_>>()?;
+    let one = |name: &String| {
+        let is_earnest = earnest.iter().any(|t| casting.double_of(*t) == Some(name.as_str()));
+        let load = |n: &str| if is_earnest { library.load_earnest(mesh, n) } else { library.load(mesh, n) };
+        match name.split_once('+') {
+            Some((a, b)) => Double::blend(&load(a)?, &load(b)?, 0.5, name),
+            None => load(name),
+        }
+    };
+    let loaded: Vec<Double> = names.par_iter().map(one).collect::<Result<_>>()?;
     Ok(names.into_iter().zip(loaded).collect())
-}
-
-fn load_double(library: &DoubleLibrary, mesh: &Mesh, name: &str) -> Result<Double> {
-    match name.split_once('+') {
-        Some((a, b)) => Double::blend(&library.load(mesh, a)?, &library.load(mesh, b)?, 0.5, name),
-        None => library.load(mesh, name),
-    }
 }
 
 /// What casting must know of each double: its card, and how the recogniser sees its neutral face.

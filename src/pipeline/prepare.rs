@@ -1,7 +1,7 @@
 //! Brings together, for each frame, what the treatment needs: samples, motion of the double, light.
 
 use crate::image::{Frame, RawFrame};
-use crate::plan::{Casting, FaceTreatment, Plan, PlanSample, PlanTrack};
+use crate::plan::{Casting, Plan, PlanSample, PlanTrack};
 use crate::swap::{self, Double, FaceMotion, LightProbe, LightSmoother, Mesh, Neutral};
 use crate::treat::{FaceWork, Faults};
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ impl<'a> Prepare<'a> {
     ) -> Result<Self> {
         let mut neutrals = BTreeMap::new();
         for person in &plan.people {
-            let swapped = person.tracks.iter().any(|t| double_of(casting, *t).is_some());
+            let swapped = person.tracks.iter().any(|t| casting.double_of(*t).is_some());
             if swapped && let Some(neutral) = neutral_of(plan, mesh, &person.tracks)? {
                 neutrals.insert(person.id, neutral);
             }
@@ -163,7 +163,7 @@ impl<'a> Prepare<'a> {
 
     /// Plans the motion of a track for frames from `index` on.
     fn window(&self, track: &PlanTrack, index: u64) -> Result<Window> {
-        let double = double_of(self.casting, track.id).and_then(|name| self.doubles.get(name));
+        let double = self.casting.double_of(track.id).and_then(|name| self.doubles.get(name));
         let neutral = self.neutrals.get(&track.person);
         let to = (index + WINDOW).min(track.end.0);
         let (Some(double), Some(neutral)) = (double, neutral) else {
@@ -237,13 +237,6 @@ fn drop_flashes<T>(meshes: &mut [Option<T>], fps: f64) {
         if inside && run.len() < least {
             run.iter_mut().for_each(|m| *m = None);
         }
-    }
-}
-
-fn double_of(casting: &Casting, track: u32) -> Option<&str> {
-    match casting.treatment_ref(track).map(|t| &t.face) {
-        Some(FaceTreatment::Swap { double, .. }) => Some(double),
-        _ => None,
     }
 }
 

@@ -195,6 +195,15 @@ impl Casting {
         self.by_track.iter().map(|(k, v)| (*k, v))
     }
 
+    /// Name of the double that a track gets, if any.
+    #[must_use]
+    pub fn double_of(&self, track: u32) -> Option<&str> {
+        match self.treatment_ref(track).map(|t| &t.face) {
+            Some(FaceTreatment::Swap { double, .. }) => Some(double),
+            _ => None,
+        }
+    }
+
     /// Names of all doubles used.
     #[must_use]
     pub fn doubles(&self) -> Vec<String> {

@@ -92,6 +92,15 @@ impl DoubleLibrary {
         self.load_some(mesh, name, |role| role == "neutral")
     }
 
+    /// Loads a double without its laughing mouth: whoever laughs broadly then shows teeth less, and is less like a laughing
+    /// person.
+    ///
+    /// # Errors
+    /// As [`DoubleLibrary::load`].
+    pub fn load_earnest(&self, mesh: &Mesh, name: &str) -> Result<Double> {
+        self.load_some(mesh, name, |role| role != "laugh")
+    }
+
     fn load_some(&self, mesh: &Mesh, name: &str, wanted: impl Fn(&str) -> bool) -> Result<Double> {
         let Some((_, source)) = self.entries.iter().find(|e| e.0.name == name) else {
             return Err(bad(&format!("there is none called {name}")));

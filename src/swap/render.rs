@@ -37,6 +37,8 @@ const TEETH_WARMTH: f32 = 0.3;
 /// Least share of the double's own ratio to its skin that is left to teeth, tongue and eyeballs on fairer skin. They have the
 /// same colour in all people: over dark skin they are light, over fair skin they are not.
 const LEAST_INNER: f32 = 0.3;
+/// Linear luminance of the fairest skin: what a face has more of is light, which falls on its teeth too.
+const FAIREST: f32 = 0.38;
 /// Green over red, relative to the skin around, from which something in the mouth is no lip, gum or tongue but a tooth.
 const TOOTH: (f32, f32) = (1.0, 1.12);
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
@@ -172,7 +174,7 @@ fn darkest(mesh: &Mesh, e: &Exemplar, level: f32) -> f32 {
 /// How dark the double's skin is beside that of the subject, display values; 1 where it is as fair, or the subject is in the
 /// dark: light and skin cannot be told apart then.
 fn fairness(e: &Exemplar, light: &LightProbe) -> f32 {
-    (e.low.brightness() / light.low().brightness()).clamp(LEAST_INNER, 1.0).powf(1.0 / GAMMA)
+    (e.low.brightness() / light.low().brightness().min(FAIREST)).clamp(LEAST_INNER, 1.0).powf(1.0 / GAMMA)
 }
 
 impl<'a> Shader<'a> {

@@ -1,7 +1,7 @@
 //! Which exemplar of the double is shown where and when.
 
 use super::super::double::Double;
-use super::super::mesh::Mesh;
+use super::super::mesh::{Mesh, distance};
 use super::similarity::Pose;
 use super::smooth::gaussian_in_time;
 
@@ -25,20 +25,24 @@ struct Weights {
     shape: f32,
     pose: f32,
     aperture: f32,
+    /// Of the mouth's width: who smiles broadly shows teeth, who speaks shows a dark mouth.
+    spread: f32,
     switching: f32,
     apart: f32,
 }
 
 const COSTS: [Weights; 3] = [
-    Weights { shape: 0.35, pose: 1.0, aperture: 0.0, switching: 1.5, apart: 0.3 },
-    Weights { shape: 0.8, pose: 0.5, aperture: 1.0, switching: 0.6, apart: 0.25 },
-    Weights { shape: 1.6, pose: 0.2, aperture: 1.0, switching: 0.6, apart: 0.25 },
+    Weights { shape: 0.35, pose: 1.0, aperture: 0.0, spread: 0.0, switching: 1.5, apart: 0.3 },
+    Weights { shape: 0.8, pose: 0.5, aperture: 1.0, spread: 1.0, switching: 0.6, apart: 0.25 },
+    Weights { shape: 1.6, pose: 0.2, aperture: 1.0, spread: 0.0, switching: 0.6, apart: 0.25 },
 ];
 /// Pose difference that costs 1.
 const POSE_UNIT: f32 = 8.0 * std::f32::consts::PI / 180.0;
 /// Lid and mouth aperture differences, in face widths, that cost 1.
 const LID_UNIT: f32 = 0.006;
 const MOUTH_UNIT: f32 = 0.02;
+/// Difference of the mouth's width, as a share of the resting one, that costs 1.
+const SPREAD_UNIT: f32 = 0.08;
 /// A wide-open mouth may be shown by a less open one with the right corners: share of the opening added to the unit.
 const MOUTH_SHARE: f32 = 0.35;
 /// Added for every exemplar but the resting one: without need the face rests.
@@ -112,6 +116,8 @@ fn costs(mesh: &Mesh, double: &Double, run: &[Wanted], region: Region) -> Vec<Ve
     run.iter()
         .map(|f| {
             let (lids, mouth) = (mesh.lid_aperture(&f.shape), mesh.mouth_opening(&f.shape));
+            let spread = |s: &[[f32; 3]]| distance(s[61], s[291]) / distance(double.shape()[61], double.shape()[291]);
+            let wide = spread(&f.shape);
             let cost = |e: &super::super::double::Exemplar| {
                 let pose = (pose_distance(&f.pose, (e.yaw, e.pitch)) / POSE_UNIT).powi(2);
                 let aperture = match region {
@@ -119,7 +125,9 @@ fn costs(mesh: &Mesh, double: &Double, run: &[Wanted], region: Region) -> Vec<Ve
                     Region::Mouth => ((mouth - e.mouth_opening) / (MOUTH_UNIT + MOUTH_SHARE * mouth)).powi(2),
                     Region::Eyes => ((lids - e.lid_aperture) / LID_UNIT).powi(2),
                 };
-                w.shape * shape_cost(&f.shape, &e.shape, &which) + w.pose * pose + w.aperture * aperture
+                let wider = ((wide - spread(&e.shape)) / SPREAD_UNIT).powi(2);
+                let shape = w.shape * shape_cost(&f.shape, &e.shape, &which);
+                shape + w.pose * pose + w.aperture * aperture + w.spread * wider
             };
             let costs = double.exemplars().iter().map(cost).enumerate();
             costs.map(|(i, c)| if i == 0 { c } else { c + UNREST }).collect()
