@@ -176,6 +176,14 @@ pub struct WithVault {
     pub passphrase_file: Option<PathBuf>,
 }
 
+/// How a sealed plan is opened.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Opens {
+    /// Secret key of a plan that was written with --encrypt-to
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+}
+
 /// Options about what is written.
 #[derive(Debug, Clone, Args)]
 pub struct Output {
@@ -257,6 +265,11 @@ pub struct Disguise {
     /// Also keep the plan, to edit the cast by (holds biometrics)
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<PathBuf>,
+    /// Seal the plan to this public key (may be given several times): this machine cannot open it afterwards
+    ///
+    /// `understudy vault key FILE` makes a pair of keys; `render --identity FILE` opens the plan.
+    #[arg(long, value_name = "RECIPIENT", conflicts_with = "vault", requires = "plan")]
+    pub encrypt_to: Vec<String>,
     /// What is kept between runs
     #[command(flatten)]
     pub kept: WithVault,
@@ -283,6 +296,11 @@ pub struct Analyse {
     /// Replace PLAN if it exists
     #[arg(long)]
     pub force: bool,
+    /// Seal the plan to this public key (may be given several times): this machine cannot open it afterwards
+    ///
+    /// `understudy vault key FILE` makes a pair of keys; `render --identity FILE` opens the plan.
+    #[arg(long, value_name = "RECIPIENT", conflicts_with = "vault")]
+    pub encrypt_to: Vec<String>,
     /// What is kept between runs
     #[command(flatten)]
     pub kept: WithVault,
@@ -306,6 +324,9 @@ pub struct Render {
     /// What is kept between runs
     #[command(flatten)]
     pub kept: WithVault,
+    /// Who opens the plan
+    #[command(flatten)]
+    pub opens: Opens,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -341,6 +362,9 @@ pub struct Verify {
     /// The vault of a sealed plan
     #[command(flatten)]
     pub kept: WithVault,
+    /// Who opens the plan
+    #[command(flatten)]
+    pub opens: Opens,
     /// Networks and machine
     #[command(flatten)]
     pub machine: Machine,
@@ -399,6 +423,9 @@ pub enum Double {
         /// The vault of a sealed plan
         #[command(flatten)]
         kept: WithVault,
+        /// Who opens the plan
+        #[command(flatten)]
+        opens: Opens,
         /// Networks and machine
         #[command(flatten)]
         machine: Machine,
@@ -447,6 +474,18 @@ pub enum Vault {
         /// File with its passphrase (default: the variable UNDERSTUDY_PASSPHRASE)
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
+    },
+    /// Make a pair of keys: plans can be sealed to the public one, and only the secret one opens them
+    Key {
+        /// The file to make, for the secret key; the public key is printed
+        #[arg(value_name = "FILE")]
+        identity: PathBuf,
+    },
+    /// Print the public key that belongs to a secret one
+    Recipient {
+        /// The secret key
+        #[arg(value_name = "FILE")]
+        identity: PathBuf,
     },
     /// Overwrite and remove vaults: the voices of the project can never be made again
     Seal {

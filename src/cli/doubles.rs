@@ -24,8 +24,8 @@ pub(super) fn run(a: args::Double) -> Result<()> {
             })?;
             new(&name, &consent, &output, &photos, &Context::new(&machine)?)
         }
-        args::Double::Check { plan, name, doubles, kept, machine } => {
-            let (plan, _) = super::plans::open(&plan, &kept)?;
+        args::Double::Check { plan, name, doubles, kept, opens, machine } => {
+            let (plan, _) = super::plans::open(&plan, &kept, &opens)?;
             confine(&machine, |access| doubles.iter().for_each(|p| access.read(p)))?;
             check(&plan, name.as_deref(), &doubles, &Context::new(&machine)?)
         }

@@ -174,6 +174,7 @@ pub(super) fn disguise(a: args::Disguise) -> Result<()> {
         a.output.cast.as_ref(),
     )?;
     let vault = vault::open(&a.kept)?;
+    let readers = plans::Readers::new(vault.as_ref(), &a.encrypt_to)?;
     confine_job(&a.machine, &a.input, &a.output, a.plan.as_deref(), vault.as_ref())?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
@@ -182,7 +183,7 @@ pub(super) fn disguise(a: args::Disguise) -> Result<()> {
         let probe = crate::media::probe(job.input, &job.limits)?;
         let plan = job.analyse(&context.teller, &context.cancel)?;
         if let Some(path) = &a.plan {
-            plans::write(path, &plan, vault.as_ref())?;
+            plans::write(path, &plan, &readers)?;
         }
         let published = pipeline::render_and_verify(job, &plan, &probe, &context.teller, &context.cancel)?;
         tell(&context, &plan, &published, job.output);
@@ -201,13 +202,14 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
     let reads = [Some(a.input.as_path()), a.kept.vault.as_deref(), a.kept.passphrase_file.as_deref()];
     check_apart(&[Some(a.output.as_path())], &reads, None)?;
     let vault = vault::open(&a.kept)?;
+    let readers = plans::Readers::new(vault.as_ref(), &a.encrypt_to)?;
     confine_job(&a.machine, &a.input, &output, None, vault.as_ref())?;
     crate::media::init();
     crate::media::probe(&a.input, &Limits::default())?;
     let context = Context::new(&a.machine)?;
     let work = |job: &DisguiseJob| {
         let plan = job.analyse(&context.teller, &context.cancel)?;
-        plans::write(&a.output, &plan, vault.as_ref())?;
+        plans::write(&a.output, &plan, &readers)?;
         job.checkpoint.end();
         tell_plan(&context, &plan);
         Ok(())
@@ -219,11 +221,16 @@ pub(super) fn analyse(a: args::Analyse) -> Result<()> {
 
 /// `understudy render`
 pub(super) fn render(a: args::Render) -> Result<()> {
-    let (plan, vault) = plans::open(&a.plan, &a.kept)?;
+    let (plan, vault) = plans::open(&a.plan, &a.kept, &a.opens)?;
     let input = a.input.clone().unwrap_or_else(|| PathBuf::from(&plan.source_path));
     check_early(&input, &a.output)?;
-    let reads =
-        [Some(input.as_path()), Some(a.plan.as_path()), a.kept.vault.as_deref(), a.kept.passphrase_file.as_deref()];
+    let reads = [
+        Some(input.as_path()),
+        Some(a.plan.as_path()),
+        a.kept.vault.as_deref(),
+        a.kept.passphrase_file.as_deref(),
+        a.opens.identity.as_deref(),
+    ];
     check_apart(&[Some(a.output.output.as_path()), a.output.matte.as_deref()], &reads, a.output.cast.as_ref())?;
     confine_job(&a.machine, &input, &a.output, None, vault.as_ref())?;
     if fingerprint(&input)? != plan.source {
@@ -249,7 +256,7 @@ pub(super) fn render(a: args::Render) -> Result<()> {
 pub(super) fn verify(a: args::Verify) -> Result<()> {
     pipeline::check_input(&a.original)?;
     pipeline::check_input(&a.output)?;
-    let plan = a.plan.as_ref().map(|p| plans::open(p, &a.kept)).transpose()?.map(|(plan, _)| plan);
+    let plan = a.plan.as_ref().map(|p| plans::open(p, &a.kept, &a.opens)).transpose()?.map(|(plan, _)| plan);
     let cast = read_cast(a.cast.as_ref())?;
     let dir = report_dir(&a.output, a.report.as_ref());
     make_report_dir(&dir)?;

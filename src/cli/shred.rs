@@ -1,4 +1,4 @@
-//! `shred`: overwrite and remove plans, checkpoints, vaults and reports.
+//! `shred`: overwrite and remove plans, checkpoints, vaults, secret keys and reports.
 
 use super::args;
 use super::progress::out;
@@ -6,7 +6,14 @@ use crate::{Error, Result, files};
 use std::path::Path;
 
 /// First bytes of what is shredded: a wrong name must not destroy something else. What is damaged still has them.
-const OURS: [&[u8]; 4] = [crate::plan::MAGIC, crate::journal::MAGIC, crate::vault::MAGIC, crate::vault::SEALED];
+const OURS: [&[u8]; 6] = [
+    crate::plan::MAGIC,
+    crate::journal::MAGIC,
+    crate::vault::MAGIC,
+    crate::vault::SEALED,
+    crate::vault::SENT,
+    crate::vault::SECRET.as_bytes(),
+];
 
 /// `understudy shred`
 pub(super) fn run(a: args::Shred) -> Result<()> {
@@ -39,7 +46,7 @@ pub(super) fn run(a: args::Shred) -> Result<()> {
 
 fn not_ours(path: &Path) -> Error {
     Error::Plan(format!(
-        "this is no plan, checkpoint, vault or report of understudy, and was not touched: {}",
+        "this is no plan, checkpoint, vault, key or report of understudy, and was not touched: {}",
         path.display()
     ))
 }

@@ -3,7 +3,7 @@
 use super::args;
 use super::progress::out;
 use crate::Result;
-use crate::vault::{Passphrase, Vault};
+use crate::vault::{Identity, Passphrase, Vault};
 
 /// `understudy vault`
 pub(super) fn run(a: args::Vault) -> Result<()> {
@@ -21,6 +21,12 @@ pub(super) fn run(a: args::Vault) -> Result<()> {
             let pending = opened.pending()?.0;
             out(&format!("the vault opens; {pending} renders were begun and not published: {}", vault.display()));
         }
+        args::Vault::Key { identity } => {
+            let recipient = Identity::create(&identity)?.recipient();
+            out(&format!("made {}: keep it where plans shall be opened, and nowhere else", identity.display()));
+            out(&recipient.text());
+        }
+        args::Vault::Recipient { identity } => out(&Identity::read(&identity)?.recipient().text()),
         args::Vault::Seal { vaults } => {
             for vault in &vaults {
                 Vault::destroy(vault)?;

@@ -29,6 +29,7 @@
 
 mod file;
 mod passphrase;
+mod recipient;
 mod seal;
 mod sealed;
 mod seeds;
@@ -36,6 +37,8 @@ mod seeds;
 pub(crate) use file::MAGIC;
 pub use file::{PendingRenders, Vault};
 pub use passphrase::Passphrase;
+pub use recipient::{Identity, Recipient, is_sent, send_file};
+pub(crate) use recipient::{SECRET, SENT};
 pub(crate) use seal::{NONCE, SealingKey, TAG};
 pub(crate) use sealed::SEALED;
 pub use sealed::is_sealed;
@@ -55,6 +58,7 @@ pub type ZeroBytes = Zeroizing<Vec<u8>>;
 pub(crate) fn parse_for_fuzzing(bytes: &[u8]) {
     file::parse_for_fuzzing(bytes);
     sealed::parse_for_fuzzing(bytes);
+    recipient::parse_for_fuzzing(bytes);
 }
 
 /// Fills `bytes` with randomness of the operating system.

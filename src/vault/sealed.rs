@@ -14,7 +14,7 @@ use super::seal::{NONCE, SealingKey, TAG};
 use super::{Vault, ZeroBytes};
 use crate::{Error, Result, files};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -45,16 +45,7 @@ impl Vault {
         head[8..10].copy_from_slice(&VERSION.to_le_bytes());
         fill_random(&mut head[10..])?;
         let key = self.file_key(purpose, &head);
-        files::write_private(path, |file| {
-            file.write_all(&head)?;
-            let count = text.len().div_ceil(PIECE).max(1);
-            for k in 0..count {
-                let piece = &text[k * PIECE..((k + 1) * PIECE).min(text.len())];
-                let sealed = key.seal(&nonce(k, k + 1 == count), &head, piece);
-                file.write_all(&sealed.map_err(|e| std::io::Error::other(e.to_string()))?)?;
-            }
-            Ok(())
-        })
+        files::write_private(path, |file| write_pieces(file, &key, &head, text))
     }
 
     /// What was sealed; wiped when dropped.
@@ -66,20 +57,40 @@ impl Vault {
         let io = |e| Error::io("cannot read a sealed file", path, e);
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        open(file, length, &|head| self.file_key(purpose, head), most).map_err(|e| match e {
-            Failure::Io(e) => io(e),
+        open(file, length, &|head| self.file_key(purpose, head), most).map_err(|e| e.at(path, most))
+    }
+}
+
+/// Why a sealed file was not opened.
+pub(super) enum Failure {
+    Io(std::io::Error),
+    Closed(&'static str),
+    Large,
+}
+
+impl Failure {
+    /// The error of the file at `path`, of which `most` bytes were allowed.
+    pub fn at(self, path: &Path, most: u64) -> Error {
+        match self {
+            Failure::Io(e) => Error::io("cannot read a sealed file", path, e),
             Failure::Closed(why) => Error::Plan(format!("{why}: {}", path.display())),
             Failure::Large => {
                 Error::Limit(format!("more than the limit of {most} bytes are sealed: {}", path.display()))
             }
-        })
+        }
     }
 }
 
-enum Failure {
-    Io(std::io::Error),
-    Closed(&'static str),
-    Large,
+/// Writes `head` and, bound to it, `text` in pieces.
+pub(super) fn write_pieces(file: &mut dyn Write, key: &SealingKey, head: &[u8], text: &[u8]) -> std::io::Result<()> {
+    file.write_all(head)?;
+    let count = text.len().div_ceil(PIECE).max(1);
+    for k in 0..count {
+        let piece = &text[k * PIECE..((k + 1) * PIECE).min(text.len())];
+        let sealed = key.seal(&nonce(k, k + 1 == count), head, piece);
+        file.write_all(&sealed.map_err(|e| std::io::Error::other(e.to_string()))?)?;
+    }
+    Ok(())
 }
 
 fn nonce(number: usize, last: bool) -> [u8; NONCE] {
@@ -102,21 +113,30 @@ fn open(
     if head[8..10] != VERSION.to_le_bytes() {
         return Err(Failure::Closed("this build cannot read this version of sealed files"));
     }
-    let body = length.saturating_sub(HEAD as u64);
+    read_pieces(from, length.saturating_sub(HEAD as u64), &head, &key(&head), most)
+}
+
+/// The text of the pieces that follow `head`, `body` bytes of them.
+pub(super) fn read_pieces(
+    mut from: impl Read,
+    body: u64,
+    head: &[u8],
+    key: &SealingKey,
+    most: u64,
+) -> std::result::Result<ZeroBytes, Failure> {
     let whole = (PIECE + TAG) as u64;
     let count = body.div_ceil(whole).max(1);
     let text = body.saturating_sub(count * TAG as u64);
     if text > most {
         return Err(Failure::Large);
     }
-    let key = key(&head);
     let mut out = Zeroizing::new(Vec::new());
     let mut sealed = Vec::with_capacity(PIECE + TAG);
     for k in 0..count {
         sealed.clear();
         from.by_ref().take(whole).read_to_end(&mut sealed).map_err(Failure::Io)?;
         let number = usize::try_from(k).map_err(|_e| Failure::Large)?;
-        let Some(piece) = key.open(&nonce(number, k + 1 == count), &head, &sealed) else {
+        let Some(piece) = key.open(&nonce(number, k + 1 == count), head, &sealed) else {
             return Err(Failure::Closed(
                 "what is sealed cannot be opened: it was sealed under another vault, cut off or altered",
             ));

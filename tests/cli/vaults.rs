@@ -181,3 +181,50 @@ fn a_plan_under_a_vault_is_sealed() {
     sandbox.run(["shred", "out.mp4.report"]).refuses(4, "not touched");
     sandbox.run(["shred", "out.mp4.report/letter"]).refuses(4, "not touched");
 }
+
+#[test]
+fn a_plan_sealed_to_somebody_else_opens_with_their_key_only() {
+    let Some(kit) = kit("a_plan_sealed_to_somebody_else_opens_with_their_key_only") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.copy(&kit.short, "in.mp4");
+    let make = |name: &'static str| {
+        let told = sandbox.run(["vault", "key", name]).ends_with(0).stdout;
+        assert_eq!(std::fs::metadata(sandbox.path(name)).unwrap().permissions().mode() & 0o777, 0o600);
+        told.lines().last().unwrap().to_owned()
+    };
+    let (desk, lawyer, _other) = (make("desk"), make("lawyer"), make("other"));
+    assert_eq!(sandbox.run(["vault", "recipient", "desk"]).ends_with(0).stdout.trim(), desk);
+    sandbox.run(["vault", "key", "desk"]).refuses(2, "already");
+
+    // Refused before any work: a typing error, a secret in the place of the public key, a vault beside it, no plan to seal.
+    let secret = std::fs::read_to_string(sandbox.path("desk")).unwrap();
+    let analyse = |to: &str| {
+        let mut command = sandbox.with(kit);
+        finish(command.args(["analyse", "in.mp4", "-o", "sent", "--encrypt-to", to, "--encrypt-to", &lawyer]))
+    };
+    let typo = format!("{}0", &desk[..desk.len() - 1]);
+    analyse(if typo == desk { "understudy1-00" } else { &typo }).refuses(2, "mistyped");
+    let told = analyse(secret.trim());
+    assert!(!format!("{}{}", told.stdout, told.stderr).contains(secret.trim()), "a secret key was repeated");
+    told.ends_with(2);
+    sandbox.run_with(kit, ["disguise", "in.mp4", "-o", "out.mp4", "--encrypt-to", &desk]).ends_with(2);
+    assert!(!sandbox.path("sent").exists() && !left_over(&sandbox));
+
+    analyse(&desk).ends_with(0);
+    let sent = std::fs::read(sandbox.path("sent")).unwrap();
+    assert_eq!(std::fs::metadata(sandbox.path("sent")).unwrap().permissions().mode() & 0o777, 0o600);
+    for secret in [&b"in.mp4"[..], b"UNDRPLAN", desk.as_bytes()] {
+        assert!(!sent.windows(secret.len()).any(|w| w == secret));
+    }
+    sandbox.run_with(kit, ["render", "sent", "-o", "out.mp4", "--preset", "web"]).refuses(2, "--identity");
+    sandbox.run_with(kit, ["render", "sent", "-o", "out.mp4", "--identity", "other"]).refuses(4, "somebody else");
+    sandbox.run_with(kit, ["render", "sent", "-o", "desk", "--identity", "desk", "--force"]).ends_with(2);
+    assert_eq!(std::fs::read_to_string(sandbox.path("desk")).unwrap(), secret, "a key was written over");
+    for (key, film) in [("desk", "out.mp4"), ("lawyer", "again.mp4")] {
+        sandbox.run_with(kit, ["render", "sent", "-o", film, "--preset", "web", "--identity", key]).ends_with(0);
+    }
+    let verify = ["verify", "in.mp4", "out.mp4", "--plan", "sent", "--identity", "desk", "--report", "attack"];
+    sandbox.run_with(kit, verify).ends_with(0);
+    sandbox.run(["shred", "sent", "desk"]).ends_with(0);
+    assert!(!sandbox.path("sent").exists() && !sandbox.path("desk").exists());
+}
