@@ -248,7 +248,7 @@ mod tests {
     fn each_recipient_opens_it_and_nobody_else() {
         let (dir, a, b) = two();
         let path = dir.path().join("plan");
-        let text: Vec<u8> = (0..700_000u32).map(|i| (i * i >> 5) as u8).collect();
+        let text: Vec<u8> = (0..700_000u32).map(|i| ((i * i) >> 5) as u8).collect();
         send_file(&[a.recipient(), b.recipient()], &path, "plan", &text).unwrap();
         assert!(is_sent(&path) && !super::super::is_sealed(&path));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
