@@ -13,6 +13,7 @@ from compose import Member, average_detail, average_light, dilate, fine, grey
 from paths import DOUBLES, MESH, ROOT, STILLS
 
 CALM_WIDTH, SMILE = 0.365, 0.075  # of the mouth, in face widths: at rest, and what a smile adds
+TEETH_APART = (0.5, 0.0045)  # lines between teeth that are seen in full
 LICENCE = "MIT OR Apache-2.0"
 _members = {}
 
@@ -75,14 +76,14 @@ def exemplars(spec, layout, model, smile):
     bite = (shape[13, 1] + shape[14, 1]) / 2
     shut = ex.shut_mouth(light * np.exp(detail), layout)
 
-    def mouth(posed, bright=1.0):
-        return ex.paint_mouth(posed, layout, bite, bright)
+    def mouth(posed, *look):
+        return ex.paint_mouth(posed, layout, bite, *look)
 
     smiling, laughing = model.smiling(shape, SMILE, 0.032), model.smiling(shape, SMILE, ex.LAUGH)
     opened, wide = model.with_opening(shape, ex.OPEN), model.with_opening(shape, ex.OPEN_WIDE)
-    plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling)),
+    plans = [("neutral", shape, detail, shut), ("smile", smiling, detail + smile, mouth(smiling, 1.0, 0.006, TEETH_APART)),
              ("open", opened, detail, mouth(opened)), ("open_wide", wide, detail, mouth(wide)),
-             ("laugh", laughing, detail + smile, mouth(laughing, 1.25)),
+             ("laugh", laughing, detail + smile, mouth(laughing, 1.1, 0.010, TEETH_APART)),
              ("closed", ex.with_lids(shape, ex.SHUT), ex.paint_lids(detail, layout, ex.SHUT), shut)]
     return [(role, posed, dilate(ex.mix(light * np.exp(d), *inner), layout)) for role, posed, d, inner in plans]
 

@@ -8,7 +8,7 @@ from atlas import SIZE, blur, smooth
 from paths import CACHE
 
 OPEN, OPEN_WIDE = 0.065, 0.13  # inner lip gap in face widths
-LAUGH = 0.085  # the same where a smile bares the teeth
+LAUGH = 0.075  # the same where a smile bares the teeth
 MOST_LIFT = 0.036  # farthest that an upper lip goes up
 HALF, SHUT = 0.5, 0.0  # share of the neutral lid aperture
 
@@ -132,10 +132,11 @@ def lip_edges(shape, x):
 TEETH = [0.0, 0.056, 0.101, 0.143, 0.176, 0.205]  # right edges of upper teeth from the middle, face widths
 
 
-def paint_mouth(shape, layout, bite, bright=1.0):
+def paint_mouth(shape, layout, bite, bright=1.0, below=0.014, gaps=(0.38, 0.0030)):
     """Linear BGR picture of teeth, tongue and darkness between the lips of `shape`, and its matte.
 
-    `bite` is the height of the closed lip line, `bright` how much light falls on the teeth.
+    `bite` is the height of the closed lip line, `bright` how much light falls on the teeth, `below` how far the upper ones
+    reach below the bite, `gaps` depth and width of the lines between them.
     """
     at = layout.per_texel(shape[:, :2].astype(np.float32))
     x, y = at[..., 0], at[..., 1]
@@ -150,11 +151,11 @@ def paint_mouth(shape, layout, bite, bright=1.0):
     band = smooth(y, lower - 0.017, lower - 0.008) * np.exp(-(x / 0.075) ** 4) * wide
     picture = mix(picture, np.array([0.13, 0.16, 0.18], np.float32) * tooth_shade(x, 0.68), 0.6 * band)
     # upper teeth hang from the skull, so they do not move with the jaw
-    edge = bite + 0.014 - 0.42 * x**2 - 0.005 * step_between(x)
+    edge = bite + below - 0.42 * x**2 - 0.005 * step_between(x)
     row = (1 - smooth(y, edge - 0.004, edge + 0.002)) * np.exp(-(x / 0.185) ** 6)
     lip_shadow = 0.5 + 0.5 * smooth(y, upper, upper + 0.022)
     corner = np.exp(-(x / 0.13) ** 2) * 0.8 + 0.2
-    teeth = np.array([0.31, 0.41, 0.47], np.float32) * bright * (tooth_shade(x, 1.0) * (lip_shadow * corner)[..., None])
+    teeth = np.array([0.31, 0.41, 0.47], np.float32) * bright * (tooth_shade(x, 1.0, gaps) * (lip_shadow * corner)[..., None])
     picture = mix(picture, teeth, row)
     return blur(picture.astype(np.float32), 0.8), blur(layout.mouth, 1.2)
 
@@ -175,8 +176,8 @@ def nearest_gap(x, scale=1.0):
     return np.min(np.abs(np.abs(x)[..., None] - edges), axis=-1)
 
 
-def tooth_shade(x, scale):
-    return (1 - 0.38 * np.exp(-(nearest_gap(x, scale) / 0.0030) ** 2))[..., None].astype(np.float32)
+def tooth_shade(x, scale, gaps=(0.38, 0.0030)):
+    return (1 - gaps[0] * np.exp(-(nearest_gap(x, scale) / gaps[1]) ** 2))[..., None].astype(np.float32)
 
 
 def step_between(x):

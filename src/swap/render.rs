@@ -33,12 +33,19 @@ const IVORY: [f32; 3] = [1.06, 1.0, 0.88];
 const TEETH: [f32; 3] = [1.03, 1.0, 0.93];
 /// How far teeth take on the colour of the skin's light, as an exponent. Skin is warmer than what falls on it; the ratio
 /// of pale teeth to a pale double's skin would turn olive on warm skin.
-const TEETH_WARMTH: f32 = 0.3;
+const TEETH_WARMTH: f32 = 0.5;
 /// Least share of the double's own ratio to its skin that is left to teeth, tongue and eyeballs on fairer skin. They have the
 /// same colour in all people: over dark skin they are light, over fair skin they are not.
 const LEAST_INNER: f32 = 0.3;
 /// Linear luminance of the fairest skin: what a face has more of is light, which falls on its teeth too.
 const FAIREST: f32 = 0.38;
+/// Linear luminance of teeth in good light, of the doubles' painted ones, and display values of teeth over the skin around, from
+/// fair to dark.
+const BRIGHT_TEETH: f32 = 0.5;
+const PAINTED_TEETH: f32 = 0.44;
+const TEETH_OVER_SKIN: (f32, f32) = (1.3, 1.8);
+/// Bounds of the gain that makes teeth so.
+const SHINE: (f32, f32) = (0.4, 1.5);
 /// Green over red, relative to the skin around, from which something in the mouth is no lip, gum or tongue but a tooth.
 const TOOTH: (f32, f32) = (1.0, 1.12);
 /// Faces larger than this many pixels across are refused: nothing films so close, and memory is bounded.
@@ -144,6 +151,9 @@ struct Shader<'a> {
     resting: &'a Exemplar,
     /// The double's skin over the subject's, display values, at most 1.
     fairness: f32,
+    /// Gain of teeth as a whole, so that the lines between them stay, and how light they may get.
+    shine: f32,
+    lightest: f32,
     /// 0 for open eyes, 1 when they are so far closed that the eyeball is no longer told from the lids.
     shut: f32,
 }
@@ -194,6 +204,10 @@ impl<'a> Shader<'a> {
         let dark = ((1.0 - light.black()) / (1.0 - darkest(mesh, &all[0], level)).max(0.05)).max(0.0);
         let dark = dark.powf(DARKNESS_POWER).clamp(LEAST_DARKNESS, 1.0);
         let curve = (0..=CURVE_STEPS + 1).map(|i| tone(i as f32 * TOP / CURVE_STEPS as f32, power, dark)).collect();
+        let fairness = fairness(&all[0], light);
+        let skin = light.low().brightness().min(FAIREST);
+        let teeth = (BRIGHT_TEETH / skin).powf(1.0 / GAMMA).clamp(TEETH_OVER_SKIN.0, TEETH_OVER_SKIN.1);
+        let painted = (PAINTED_TEETH / all[0].low.brightness()).powf(1.0 / GAMMA);
         let mut eyeball = mesh.uv.clone();
         for &(v, uv) in &motion.eyeball_uv {
             eyeball[v] = uv;
@@ -207,7 +221,9 @@ impl<'a> Shader<'a> {
             curve,
             eyeball,
             resting: &all[0],
-            fairness: fairness(&all[0], light),
+            fairness,
+            shine: (teeth / (fairness * painted)).clamp(SHINE.0, SHINE.1),
+            lightest: 1.05 * teeth,
             shut: 1.0 - ramp(motion.lid_share, CLOSING),
         }
     }
@@ -285,8 +301,11 @@ impl<'a> Shader<'a> {
             let (lips, inner) = (outer * mouth.min(1.0), inner.min(1.0));
             c = c.map(|v| v - (lips * (v - 1.0).max(0.0) + inner * v) * (1.0 - self.fairness));
         }
+        let tooth = inner.min(1.0) * mouth.min(1.0) * ramp(c[1] / c[0].max(1e-3), TOOTH);
         if inner > 0.0 {
+            c = c.map(|v| v * (1.0 - tooth * (1.0 - self.shine)));
             let cap = HIGHLIGHT.powf(1.0 / GAMMA);
+            let cap = cap + tooth * (self.lightest - cap).max(0.0);
             let bright = 0.25 * c[0] + 0.5 * c[1] + 0.25 * c[2];
             let gain = 1.0 - inner.min(1.0) * (1.0 - (cap / bright.max(1e-3)).min(1.0));
             c = c.map(|v| v * gain);
@@ -294,7 +313,6 @@ impl<'a> Shader<'a> {
         let mut out: [f32; 3] = std::array::from_fn(|k| (c[k] * low[k]).clamp(0.0, 1.0));
         if inner > 0.0 {
             let l = 0.25 * out[0] + 0.5 * out[1] + 0.25 * out[2];
-            let tooth = inner.min(1.0) * mouth.min(1.0) * ramp(c[1] / c[0].max(1e-3), TOOTH);
             if tooth > 0.0 {
                 let grey = 0.25 * low[0] + 0.5 * low[1] + 0.25 * low[2];
                 for ((v, own), light) in out.iter_mut().zip(TEETH).zip(low) {
