@@ -25,36 +25,52 @@ pub fn refined(span: &[f64], rough_hz: f64) -> f64 {
 }
 
 /// Mean of the harmonics' frequencies over their numbers, by amplitude. Three periods under Blackman's window.
+///
+/// The window is even and its derivative odd, so each needs the even part of the sound for one half of its transform and
+/// the odd part for the other. Sines and cosines come by rotation, those of the harmonics by Chebyshev's recurrence.
 fn step(span: &[f64], f0_hz: f64, harmonics: usize) -> f64 {
     let rate = f64::from(RATE_HZ);
     let half = ((1.5 * rate / f0_hz) as usize).min(REACH);
-    // Per harmonic: what the window sees, and what its derivative (per second) sees.
-    let mut seen = [[Complex::new(0.0, 0.0); 2]; 6];
-    for i in 0..=2 * half {
-        let t = (i as f64 - half as f64) / rate;
-        let a = TAU * t * f0_hz / 3.0;
-        let window = 0.42 + 0.5 * a.cos() + 0.08 * (2.0 * a).cos();
-        let slope = -TAU * f0_hz / 3.0 * (0.5 * a.sin() + 0.16 * (2.0 * a).sin());
-        let x = span.get(REACH + i - half).copied().unwrap_or(0.0);
-        let (sin, cos) = (-TAU * f0_hz * t).sin_cos();
-        let (turn, mut phase) = (Complex::new(cos, sin), Complex::new(1.0, 0.0));
-        for [w, d] in &mut seen[..harmonics] {
-            phase *= turn;
-            *w += phase * (x * window);
-            *d += phase * (x * slope);
+    let turn = |hz: f64| Complex::from_polar(1.0, TAU * hz / rate);
+    let (slow, quick) = (turn(f0_hz / 3.0), turn(f0_hz));
+    let (mut a, mut b) = (Complex::new(1.0, 0.0), Complex::new(1.0, 0.0));
+    let mut seen = [Seen::default(); HARMONICS[1]];
+    let sample = |i: usize| span.get(i).copied().unwrap_or(0.0);
+    for i in 0..=half {
+        // The middle sample counts once.
+        let (later, earlier) = (sample(REACH + i), sample(REACH - i));
+        let even = if i == 0 { later } else { later + earlier };
+        let odd = later - earlier;
+        let window = 0.42 + 0.5 * a.re + 0.08 * (2.0 * a.re * a.re - 1.0);
+        let slope = -(0.5 + 0.32 * a.re) * a.im;
+        let parts = [window * even, window * odd, slope * odd, slope * even];
+        let (mut before, mut now) = (Complex::new(1.0, 0.0), b);
+        for s in &mut seen[..harmonics] {
+            s.window += Complex::new(parts[0] * now.re, -parts[1] * now.im);
+            s.slope += Complex::new(parts[2] * now.re, -parts[3] * now.im);
+            (before, now) = (now, now * (2.0 * b.re) - before);
         }
+        (a, b) = (a * slow, b * quick);
     }
     let (mut sum, mut weight) = (0.0, 0.0);
-    for (k, [w, d]) in seen[..harmonics].iter().enumerate() {
-        let (power, number) = (w.norm_sqr(), (k + 1) as f64);
+    for (number, s) in (1..=harmonics).map(|n| n as f64).zip(&seen) {
+        let power = s.window.norm_sqr();
         if power > 0.0 {
-            let hz = number * f0_hz - (d * w.conj()).im / power / TAU;
+            // The slope is per radian of the window, of which f0 / 3 go by per second.
+            let hz = number * f0_hz - (s.slope * s.window.conj()).im / power * f0_hz / 3.0;
             sum += power.sqrt() * hz;
             weight += power.sqrt() * number;
         }
     }
     let fine = sum / weight;
     if fine.is_finite() { fine } else { f0_hz }
+}
+
+/// What the window and its derivative see at a harmonic.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    window: Complex<f64>,
+    slope: Complex<f64>,
 }
 
 #[cfg(test)]
