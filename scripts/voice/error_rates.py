@@ -145,7 +145,7 @@ def inverter(picked, at, embed_wave, e, sexes):
             low = np.minimum(source.astype(int), 511)
             share = source - low
             moved = np.exp(np.log(envelope[:, low] + 1e-12) * (1 - share) + np.log(envelope[:, low + 1] + 1e-12) * share)
-            y = pyworld.synthesize(f0 * 2 ** (semitones / 12), moved, noise, RATE, 5.0)
+            y = pyworld.synthesize(f0 * 2 ** (semitones / 12), np.ascontiguousarray(moved), noise, RATE, 5.0)
             scores.append(candidates @ unit(embed_wave(y)[None])[0])
         plain.append(scores[0])
         best.append(np.max(scores, 0))

@@ -13,6 +13,7 @@
 
 pub mod activity;
 pub mod attack;
+mod autocorrelation;
 pub mod cepstrum;
 mod cleared;
 mod disguise;
@@ -21,6 +22,7 @@ pub mod f0;
 pub mod features;
 pub mod fft;
 mod finding;
+mod fundamental;
 mod loudness;
 mod mix;
 mod modulate;
