@@ -54,7 +54,6 @@ def measure(path, tool):
     b, la, lb = world(y), loudness(x), loudness(y)
     speech = np.interp(np.arange(len(a)), np.arange(len(la)), la) > np.quantile(la, 0.95) - 2.5
     voiced = (a > 0) & (b > 0)
-    if os.environ.get('DBG'): print(os.path.basename(path), len(x)/16000, voiced.sum(), np.corrcoef(np.log(a[voiced]), np.log(b[voiced]))[0, 1])
     match, lag = max((np.corrcoef(la[20:-20], np.roll(lb, -k)[20:-20])[0, 1], 5 * k) for k in range(-8, 9))
     return {
         "ours: same decision on voicing, %": 100 * np.mean((a[:n] > 0) == (own[:n] > 0)),
