@@ -57,9 +57,10 @@ impl PitchTracker {
         }
     }
 
-    /// Feeds samples; appends the decisions that are final, oldest first: frame `i` lies at sample [`HOP`] · `i`.
+    /// Feeds samples; appends the decisions that are final, oldest first: frame `i` lies at sample [`HOP`] · `i`. A sample
+    /// that is not finite counts as silence.
     pub fn push(&mut self, samples: impl Iterator<Item = f64>, out: &mut VecDeque<f64>) {
-        for x in samples {
+        for x in samples.map(|x| if x.is_finite() { x } else { 0.0 }) {
             self.fundamental.push(x, &mut self.waiting[0]);
             self.sound.push(x);
             if let Some(span) = self.sound.get(self.at..self.at + SPAN) {
@@ -106,4 +107,52 @@ fn decide(view: &View<'_, Pair>) -> f64 {
 fn one(fundamental: f64, correlated: f64) -> bool {
     let ratio = (fundamental / correlated).ln();
     ratio.abs() < SAME || (ratio + std::f64::consts::LN_2).abs() < SAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(x: &[f64]) -> Vec<f64> {
+        let (mut tracker, mut out) = (PitchTracker::new(), VecDeque::new());
+        tracker.push(x.iter().copied().chain(std::iter::repeat_n(0.0, 3200)), &mut out);
+        tracker.finish(&mut out);
+        out.into_iter().take(x.len() / HOP + 1).collect()
+    }
+
+    /// One second of the harmonics `from` to 12 of 150 Hz, and something else.
+    fn voice(from: u32, other: impl Fn(f64) -> f64) -> Vec<f64> {
+        let harmonic = |t: f64, k: u32| (std::f64::consts::TAU * 150.0 * f64::from(k) * t + f64::from(k * k)).cos();
+        let at = |t: f64| (from..=12).map(|k| harmonic(t, k)).sum::<f64>() + other(t);
+        (0..16_000).map(|i| 0.02 * at(f64::from(i) / 16_000.0)).collect()
+    }
+
+    fn right(f: &[f64]) -> f64 {
+        f.iter().filter(|f| (*f / 150.0 - 1.0).abs() < 0.02).count() as f64 / f.len() as f64
+    }
+
+    #[test]
+    fn a_voice_is_found_alone_under_hum_and_without_its_fundamental() {
+        let hum = |t: f64| 1.5 * (std::f64::consts::TAU * 50.0 * t).sin();
+        for (name, sound) in [("alone", voice(1, |_| 0.0)), ("hum", voice(1, hum)), ("telephone", voice(3, |_| 0.0))] {
+            let share = right(&track(&sound));
+            assert!(share > 0.85, "{name}: {share}");
+        }
+        // The reason for two trackers: hum hides the fundamental.
+        let (mut tracker, mut out) = (FundamentalTracker::new(), VecDeque::new());
+        voice(1, hum).into_iter().for_each(|x| tracker.push(x, &mut out));
+        tracker.finish(&mut out);
+        assert!(right(out.make_contiguous()) < 0.5);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_silence_and_soon_forgotten() {
+        let mut sound = voice(1, |_| 0.0);
+        sound[2000] = f64::NAN;
+        sound[3000] = f64::INFINITY;
+        let share = right(&track(&sound));
+        assert!(share > 0.75, "{share}");
+        assert!(track(&[f64::NAN; 4000]).iter().all(|f| *f == 0.0));
+        assert!(track(&[]).len() == 1);
+    }
 }
