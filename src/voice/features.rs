@@ -3,7 +3,8 @@
 use super::HOP;
 use super::cepstrum::{POINTS, WIDE_ORDER, cepstrum_from_envelope};
 use super::envelope::{EnvelopeEstimator, REACH};
-use super::f0::{PitchTracker, SPAN};
+use super::f0::PitchTracker;
+use super::refine::refined;
 use std::collections::VecDeque;
 
 /// What is known of one 5 ms frame, centred at sample `index · HOP`.
@@ -35,9 +36,10 @@ pub struct FeatureStream {
     /// Position of `samples[0]` in the stream, minus the padding before its start.
     base: u64,
     received: u64,
-    pitch_frames: u64,
     next: u64,
     pitch: PitchTracker,
+    /// Rough pitch of the frames from `next` on.
+    rough: VecDeque<f64>,
     envelope: EnvelopeEstimator,
     span: Vec<f64>,
     log_power: Vec<f64>,
@@ -45,6 +47,8 @@ pub struct FeatureStream {
 
 /// Zeros before the first sample, so that every window exists.
 const PADDING: usize = 512;
+/// Zeros after the last sample, so that the pitch of the last frame is known: 0.2 s.
+const PITCH_AHEAD: usize = 3200;
 
 impl Default for FeatureStream {
     fn default() -> Self {
@@ -60,9 +64,9 @@ impl FeatureStream {
             samples: VecDeque::from(vec![0.0; PADDING]),
             base: 0,
             received: 0,
-            pitch_frames: 0,
             next: 0,
             pitch: PitchTracker::new(),
+            rough: VecDeque::new(),
             envelope: EnvelopeEstimator::new(),
             span: Vec::new(),
             log_power: Vec::new(),
@@ -72,8 +76,10 @@ impl FeatureStream {
     /// Feeds samples; `emit` gets the features that are ready, in order.
     pub fn push(&mut self, samples: &[f32], emit: &mut dyn FnMut(Feature)) {
         self.received += samples.len() as u64;
-        self.samples.extend(samples.iter().map(|x| f64::from(*x)));
-        self.run(self.received, emit);
+        let sound = samples.iter().map(|x| f64::from(*x));
+        self.samples.extend(sound.clone());
+        self.pitch.push(sound, &mut self.rough);
+        while self.next * HOP as u64 + (REACH as u64) < self.received && self.describe(emit) {}
     }
 
     /// Drains the features still held back.
@@ -82,33 +88,22 @@ impl FeatureStream {
             return;
         }
         let total = self.received / HOP as u64 + 1;
-        self.samples.extend(std::iter::repeat_n(0.0, PADDING + HOP));
-        self.run((total - 1) * HOP as u64 + REACH as u64 + 1, emit);
-        for f0_hz in self.pitch.finish() {
-            if self.next < total {
-                self.describe(f0_hz, emit);
-            }
-        }
+        self.pitch.push(std::iter::repeat_n(0.0, PITCH_AHEAD), &mut self.rough);
+        self.pitch.finish(&mut self.rough);
+        while self.next < total && self.describe(emit) {}
     }
 
-    /// Works on every frame whose window ends before sample `until`.
-    fn run(&mut self, until: u64, emit: &mut dyn FnMut(Feature)) {
-        while self.pitch_frames * HOP as u64 + (REACH as u64) < until {
-            self.copy_span(self.pitch_frames, SPAN / 2, SPAN);
-            self.pitch_frames += 1;
-            if let Some(f0_hz) = self.pitch.push(&self.span) {
-                self.describe(f0_hz, emit);
-            }
-        }
-    }
-
-    fn describe(&mut self, f0_hz: f64, emit: &mut dyn FnMut(Feature)) {
+    /// Describes the next frame if its rough pitch is known.
+    fn describe(&mut self, emit: &mut dyn FnMut(Feature)) -> bool {
+        let Some(rough_hz) = self.rough.pop_front() else { return false };
         self.copy_span(self.next, REACH, 2 * REACH + 1);
+        let f0_hz = refined(&self.span, rough_hz);
         self.envelope.estimate(&self.span, f0_hz, &mut self.log_power);
         emit(Feature { f0_hz, cepstrum: cepstrum_from_envelope(&self.log_power) });
         self.next += 1;
         self.samples.drain(..HOP.min(self.samples.len()));
         self.base += HOP as u64;
+        true
     }
 
     fn copy_span(&mut self, frame: u64, before: usize, len: usize) {

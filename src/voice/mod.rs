@@ -13,6 +13,7 @@
 
 pub mod activity;
 pub mod attack;
+mod autocorrelation;
 pub mod cepstrum;
 mod cleared;
 mod disguise;
@@ -21,11 +22,14 @@ pub mod f0;
 pub mod features;
 pub mod fft;
 mod finding;
+mod fundamental;
 mod loudness;
 mod mix;
 mod modulate;
 mod paint;
+mod period;
 mod policy;
+mod refine;
 pub mod resample;
 mod secret;
 mod smooth;

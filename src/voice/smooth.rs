@@ -30,6 +30,12 @@ impl<'a, T> View<'a, T> {
         &self.items[i]
     }
 
+    /// All items up to `reach` before and after, the item itself among them.
+    pub fn around(&self, reach: usize) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        let end = (self.centre + reach + 1).min(self.items.len());
+        self.items.range(self.centre.saturating_sub(reach)..end)
+    }
+
     /// Weighted mean of `value` under a symmetric kernel of odd length; missing neighbours are left out.
     #[must_use]
     pub fn mean(&self, kernel: &[f64], value: impl Fn(&T) -> f64) -> f64 {
