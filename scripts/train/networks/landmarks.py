@@ -1,7 +1,8 @@
 """The dense mesh of one face, with the inputs and outputs of the attention mesh.
 
-A trunk sees the whole crop and gives 478 points through a linear shape basis; two small networks then look closer at
-each eye and at the mouth, where the trunk found them, and give lids, irises and lips. All in one graph.
+A trunk sees the whole crop and gives 478 points through a linear shape basis. A smaller network sees the face again,
+levelled, centred and larger, and says how far off they are in the same basis. Two more look closer at each eye and at
+the mouth, and give lids, irises and lips. All in one graph.
 """
 
 import numpy as np
@@ -19,9 +20,11 @@ from .teachers import face_frame
 
 SIZE = 192
 CLOSE = 64
+#: Side of the second look in pixels, and in mean distances of the points from their centre.
+AGAIN, REACH = 96, 3.9
 COEFFICIENTS, LOCAL = 110, 44
 #: Whole crops in a batch, pairs and crops without faces among them, and close crops of eyes and of mouths.
-BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 3, 3, 30, 40
+BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 4, 2, 18, 36
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
 #: Corners, growth, and least width (in eye distances) of the close crops.
@@ -44,6 +47,24 @@ class Close(nn.Module):
         return self.shape(self.code(self.body(x).flatten(1))).unflatten(1, (-1, 2))
 
 
+class Again(nn.Module):
+    """How far off the points are: coefficients of the shape basis, from a levelled picture of 96 pixels and the trunk's."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(3, 16, 3, 2), Inverted(16, 24, 2, 2), Inverted(24, 24, 1, 2), Inverted(24, 40, 2, 3),
+            Inverted(40, 40, 1, 2.5), Inverted(40, 40, 1, 2.5), Inverted(40, 64, 2, 3), Inverted(64, 64, 1, 2.5),
+            conv(64, 24))
+        self.code = nn.Linear(24 * 36, COEFFICIENTS)
+        self.known = nn.Linear(COEFFICIENTS, COEFFICIENTS, bias=False)
+        for part in (self.code.weight, self.code.bias, self.known.weight):
+            nn.init.zeros_(part)
+
+    def forward(self, x, code):
+        return self.code(self.body(x).flatten(1)) + self.known(code)
+
+
 class Landmarks(nn.Module):
     """478 points in units of the crop about its centre (z in the same unit), and a presence logit."""
 
@@ -59,6 +80,7 @@ class Landmarks(nn.Module):
         self.presence = nn.Linear(64 * 16, 1)
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
+        self.again = Again()
         nn.init.zeros_(self.code.bias)
 
     @staticmethod
@@ -70,12 +92,12 @@ class Landmarks(nn.Module):
         return (p + q) / 2, grow * torch.maximum(length, least * distance), along / length
 
     @staticmethod
-    def _look(x, frame, mirror: bool):
-        """The crop at a frame, as 64 pixels; `mirror` turns left into right."""
+    def _look(x, frame, mirror: bool, size: int = CLOSE):
+        """The crop at a frame, as `size` pixels; `mirror` turns left into right."""
         centre, side, along = frame
-        at = (torch.arange(CLOSE, device=x.device, dtype=torch.float32) + 0.5) / CLOSE - 0.5
-        u = (-at if mirror else at).view(1, 1, CLOSE, 1)
-        v = at.view(1, CLOSE, 1, 1)
+        at = (torch.arange(size, device=x.device, dtype=torch.float32) + 0.5) / size - 0.5
+        u = (-at if mirror else at).view(1, 1, size, 1)
+        v = at.view(1, size, 1, 1)
         c, s = along[:, 0].view(-1, 1, 1, 1), along[:, 1].view(-1, 1, 1, 1)
         k = side.view(-1, 1, 1, 1)
         px = centre[:, 0].view(-1, 1, 1, 1) + k * (c * u - s * v)
@@ -91,13 +113,34 @@ class Landmarks(nn.Module):
         c, s = along[:, :1], along[:, 1:]
         return torch.stack([centre[:, :1] + side * (c * u - s * v), centre[:, 1:] + side * (s * u + c * v)], 2)
 
-    def forward(self, x, close=True):
-        """`x` is RGB, -1..=1. Mesh and presence, and with `close` the points of the eyes and the mouth."""
+    @staticmethod
+    def _level(mesh):
+        """Centre, side and direction of the second look."""
+        points = mesh[:, :468, :2]
+        centre = points.mean(1)
+        side = REACH * (points - centre[:, None]).pow(2).sum(2).mean(1, keepdim=True).add(1e-8).sqrt()
+        along = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
+        return centre, side, along / along.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
+
+    def second(self, x, mesh, code):
+        """The mesh after the second look."""
+        frame = self._level(mesh)
+        centre, side, along = frame
+        off = (self.again(self._look(x, frame, False, AGAIN), code) @ self.shape.weight.t()).unflatten(1, (-1, 3))
+        c, s = along[:, :1], along[:, 1:]
+        u, v = off[..., 0], off[..., 1]
+        return mesh + torch.stack([side * (c * u - s * v), side * (s * u + c * v), side * off[..., 2]], 2)
+
+    def whole(self, x):
+        """The mesh at the first and at the second look, and presence. The second teaches the first nothing."""
         features = self.trunk(x).flatten(1)
-        presence = self.presence(features)
-        mesh = self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3))
-        if not close:
-            return mesh, presence
+        code = self.code(features)
+        mesh = self.shape(code).unflatten(1, (topo.POINTS, 3))
+        return mesh, self.second(x, mesh.detach(), code.detach()), self.presence(features)
+
+    def forward(self, x):
+        """`x` is RGB, -1..=1. Mesh and presence, and the points of the eyes and the mouth."""
+        _, mesh, presence = self.whole(x)
         eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
         right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
@@ -262,14 +305,14 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay, betas = 2.5e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
+    rate, flat, average, clip, decay, betas = 2e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()
         weight = np.ones(topo.POINTS, np.float32)
         weight[topo.LIDS] = 3
         weight[topo.LIPS] = 2.5
-        weight[topo.OVAL] = 1.5
+        weight[topo.OVAL] = 2
         weight[468:] = 2.5
         self.weight = weight
         print(f"crops {len(self.sampler.rows)}, made {len(self.sampler.made)}, empty {len(self.sampler.empty)}", flush=True)
@@ -303,7 +346,7 @@ class Training(loop.Task):
                 dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate)]
 
     def parts(self, model):
-        return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.eye, model.mouth]
+        return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.again, model.eye, model.mouth]
 
     def batch(self, rng):
         rows = []
@@ -345,15 +388,13 @@ class Training(loop.Task):
                 + 6 * (e[:, upper] - e[:, lower]).abs().sum(2).mean())
         return loss, 100 * e[:, :core].norm(dim=2).mean().detach()
 
-    def loss(self, model, batch, progress):
-        true, count = batch["points"], len(batch["points"])
-        mesh, presence = model(self._tensor(batch["image"]), close=False)
-        flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
-        mesh = mesh[:count]
+    def _whole_loss(self, mesh, batch, progress):
+        """Loss of a whole mesh, its mean error and the disagreement of pairs, in % of the distance of the eyes."""
+        true = batch["points"]
         apart = (true[:, topo.RIGHT_LID, :2].mean(1) - true[:, topo.LEFT_LID, :2].mean(1)).norm(dim=1)
         # Eyes are near each other in a turned face: without a limit such faces would have most of the loss.
         unit = apart.clamp(min=0.16)[:, None, None]
-        weight = torch.from_numpy(self.weight).to(mesh.device).expand(count, -1).clone()
+        weight = torch.from_numpy(self.weight).to(mesh.device).expand(len(true), -1).clone()
         weight[:, topo.OVAL] *= batch["oval"][:, None]
         d = (mesh - true) / unit
         near = d.abs()
@@ -372,13 +413,22 @@ class Training(loop.Task):
         undone = torch.linalg.solve(m[:, :, :2], whole.transpose(1, 2))
         undone = undone * torch.linalg.det(m[:, :, :2]).abs().sqrt()[:, None, None] / SIZE
         agree = ((undone[0::2] - undone[1::2]) / unit[0:2 * PAIRS:2].transpose(1, 2)).abs().sum(1).mean()
+        error = 100 * d[..., :2].norm(dim=2)
+        return (total + (1.5 + 2 * progress) * agree, error[:, :468].mean().detach(), error[:, topo.OVAL].mean().detach(),
+                100 * agree.detach())
+
+    def loss(self, model, batch, progress):
+        count = len(batch["points"])
+        first, mesh, presence = model.whole(self._tensor(batch["image"]))
+        flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
+        total, once, _, _ = self._whole_loss(first[:count], batch, progress)
+        again, error, oval, agree = self._whole_loss(mesh[:count], batch, progress)
         eyes, lids = self._close_loss(model.eye(self._tensor(batch["eye"])), batch["eye_points"], batch["eye_unit"], EYE,
                                       topo.RIGHT_LID_PAIRS, 16)
         mouths, lips = self._close_loss(model.mouth(self._tensor(batch["mouth"])), batch["mouth_points"],
                                         batch["mouth_unit"], topo.LIPS, topo.LIP_PAIRS, 80)
-        loss = total + 1.5 * agree + 0.4 * flag + eyes + mouths
-        error = 100 * (d[..., :2].norm(dim=2)).mean()
-        return loss, dict(loss=loss.detach(), all=error.detach(), lids=lids, lips=lips, agree=100 * agree.detach(),
+        loss = total + again + 0.4 * flag + eyes + mouths
+        return loss, dict(loss=loss.detach(), once=once, all=error, oval=oval, lids=lids, lips=lips, agree=agree,
                           flag=flag.detach())
 
 

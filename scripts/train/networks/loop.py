@@ -51,6 +51,12 @@ def checkpoint_path(name: str):
     return settings.CACHE / "runs" / f"{name}.pt"
 
 
+def restore(model: torch.nn.Module, kept: dict) -> None:
+    """Loads what a checkpoint holds of a network."""
+    own = model.state_dict()
+    model.load_state_dict(own | {k: v for k, v in kept.items() if k in own and v.shape == own[k].shape})
+
+
 def averaged(task: Task, name: str) -> torch.nn.Module:
     """The averaged network of a run's last checkpoint, for export."""
     model = task.model()
@@ -95,9 +101,11 @@ def run(task: Task, arguments) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         state = torch.load(path, map_location=device, weights_only=False)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        restore(model, state["model"])
+        restore(average, state["average"])
+        # A network that has grown since begins with its new part untrained.
+        if [len(g["params"]) for g in state["optimiser"]["param_groups"]] == [len(g["params"]) for g in optimiser.param_groups]:
+            optimiser.load_state_dict(state["optimiser"])
         spent, step, seen = 0.0 if arguments.fresh else state["spent"], state["step"], state["seen"]
     feed = _Feed(task, arguments.workers, arguments.seed * 7919 + step)
     parameters = sum(p.numel() for p in model.parameters())
