@@ -22,11 +22,13 @@ SIZE = 192
 CLOSE = 64
 #: Side of the second look in pixels, and in mean distances of the points from their centre.
 AGAIN, REACH = 96, 3.9
-COEFFICIENTS, LOCAL = 110, 44
+COEFFICIENTS, LOCAL, FOLLOW = 110, 44, 40
 #: Whole crops in a batch, pairs and crops without faces among them, and close crops of eyes and of mouths.
 BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 4, 2, 18, 36
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
+#: The points that the close looks give, in the order in which they give them.
+FOLLOWED = EYE + OTHER_EYE + topo.LIPS
 #: Corners, growth, and least width (in eye distances) of the close crops.
 RIGHT, LEFT, MOUTH = (33, 133, 2.2, 0.36), (362, 263, 2.2, 0.36), (61, 291, 1.9, 0.62)
 
@@ -43,8 +45,16 @@ class Close(nn.Module):
         self.code = nn.Linear(48 * 16, LOCAL)
         self.shape = nn.Linear(LOCAL, 2 * points)
 
+    def seen(self, x):
+        """What the last layers see."""
+        return self.body(x).flatten(1)
+
+    def said(self, seen):
+        """The points."""
+        return self.shape(self.code(seen)).unflatten(1, (-1, 2))
+
     def forward(self, x):
-        return self.shape(self.code(self.body(x).flatten(1))).unflatten(1, (-1, 2))
+        return self.said(self.seen(x))
 
 
 class Again(nn.Module):
@@ -61,8 +71,13 @@ class Again(nn.Module):
         for part in (self.code.weight, self.code.bias, self.known.weight):
             nn.init.zeros_(part)
 
-    def forward(self, x, code):
-        return self.code(self.body(x).flatten(1)) + self.known(code)
+    def seen(self, x):
+        """What the last layer sees."""
+        return self.body(x).flatten(1)
+
+    def said(self, seen, code):
+        """The coefficients."""
+        return self.code(seen) + self.known(code)
 
 
 class Landmarks(nn.Module):
@@ -81,6 +96,10 @@ class Landmarks(nn.Module):
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
         self.again = Again()
+        # How the rest of the mesh follows where the close looks disagree with it: solved for, not trained.
+        self.follow = nn.Sequential(nn.Linear(2 * len(FOLLOWED), FOLLOW, bias=False), nn.Linear(FOLLOW, 2 * 468))
+        for part in self.follow.parameters():
+            nn.init.zeros_(part)
         nn.init.zeros_(self.code.bias)
 
     @staticmethod
@@ -105,13 +124,21 @@ class Landmarks(nn.Module):
         return F.grid_sample(x, 2 * torch.cat([px, py], 3), padding_mode="border", align_corners=False)
 
     @staticmethod
-    def _back(local, frame, mirror: bool):
-        """Points of a close crop in the units of the whole crop."""
-        centre, side, along = frame
-        u = -local[..., 0] if mirror else local[..., 0]
-        v = local[..., 1]
+    def turned(offset, frame, mirror: bool = False):
+        """Offsets in units of the whole crop, in those of a close one."""
+        _, side, along = frame
         c, s = along[:, :1], along[:, 1:]
-        return torch.stack([centre[:, :1] + side * (c * u - s * v), centre[:, 1:] + side * (s * u + c * v)], 2)
+        x, y = offset[..., 0], offset[..., 1]
+        u = (c * x + s * y) / side
+        return torch.stack([-u if mirror else u, (c * y - s * x) / side], 2)
+
+    @staticmethod
+    def back(local, frame, mirror: bool = False):
+        """Offsets in units of a close crop, in those of the whole one."""
+        _, side, along = frame
+        c, s = along[:, :1], along[:, 1:]
+        u, v = -local[..., 0] if mirror else local[..., 0], local[..., 1]
+        return torch.stack([side * (c * u - s * v), side * (s * u + c * v)], 2)
 
     @staticmethod
     def _level(mesh):
@@ -123,32 +150,45 @@ class Landmarks(nn.Module):
         return centre, side, along / along.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
 
     def second(self, x, mesh, code):
-        """The mesh after the second look."""
-        frame = self._level(mesh)
-        centre, side, along = frame
-        off = (self.again(self._look(x, frame, False, AGAIN), code) @ self.shape.weight.t()).unflatten(1, (-1, 3))
-        c, s = along[:, :1], along[:, 1:]
-        u, v = off[..., 0], off[..., 1]
-        return mesh + torch.stack([side * (c * u - s * v), side * (s * u + c * v), side * off[..., 2]], 2)
+        """The mesh after the second look, where that looked, and what it saw."""
+        level = self._level(mesh)
+        seen = self.again.seen(self._look(x, level, False, AGAIN))
+        off = (self.again.said(seen, code) @ self.shape.weight.t()).unflatten(1, (-1, 3))
+        mesh = mesh + torch.cat([self.back(off[..., :2], level), off[..., 2:] * level[1][:, :, None]], 2)
+        return mesh, level, seen
+
+    def first(self, x):
+        """Mesh, its coefficients and presence of the first look."""
+        features = self.trunk(x).flatten(1)
+        code = self.code(features)
+        return self.shape(code).unflatten(1, (topo.POINTS, 3)), code, self.presence(features)
 
     def whole(self, x):
         """The mesh at the first and at the second look, and presence. The second teaches the first nothing."""
-        features = self.trunk(x).flatten(1)
-        code = self.code(features)
-        mesh = self.shape(code).unflatten(1, (topo.POINTS, 3))
-        return mesh, self.second(x, mesh.detach(), code.detach()), self.presence(features)
+        mesh, code, presence = self.first(x)
+        return mesh, self.second(x, mesh.detach(), code.detach())[0], presence
+
+    def looks(self, x) -> dict:
+        """All that is seen and said on the way to the points."""
+        mesh, code, presence = self.first(x)
+        mesh, level, seen = self.second(x, mesh, code)
+        eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
+        distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
+        right, left, lips = frames = [self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH)]
+        eyes = self.eye.seen(torch.cat([self._look(x, right, False), self._look(x, left, True)]))
+        mouth = self.mouth.seen(self._look(x, lips, False))
+        local = [*self.eye.said(eyes).chunk(2), self.mouth.said(mouth)]
+        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(local, frames)]
+        apart = self.turned(torch.cat(points, 1) - mesh[:, FOLLOWED, :2], level).flatten(1)
+        return dict(mesh=mesh, presence=presence, level=level, again=torch.cat([seen, code], 1), frames=frames, eyes=eyes,
+                    mouth=mouth, local=local, points=points, apart=apart)
 
     def forward(self, x):
         """`x` is RGB, -1..=1. Mesh and presence, and the points of the eyes and the mouth."""
-        _, mesh, presence = self.whole(x)
-        eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
-        distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
-        right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
-        n = x.shape[0]
-        eyes = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)]))
-        mouth = self.mouth(self._look(x, lips, False))
-        return (mesh, presence, self._back(eyes[:n], right, False), self._back(eyes[n:], left, True),
-                self._back(mouth, lips, False))
+        seen = self.looks(x)
+        moved = self.back(self.follow(seen["apart"]).unflatten(1, (-1, 2)), seen["level"])
+        mesh = torch.cat([seen["mesh"][:, :468, :2] + moved, seen["mesh"][:, :468, 2:]], 2)
+        return (mesh, seen["presence"], *seen["points"])
 
 
 class Exported(nn.Module):
@@ -164,7 +204,7 @@ class Exported(nn.Module):
     def forward(self, x):
         mesh, presence, right, left, lips = self.net(x.permute(0, 3, 1, 2) * 2 - 1)
         move = torch.tensor([0.5, 0.5, 0.0])
-        mesh = (mesh[:, :468] + move) * SIZE
+        mesh = (mesh + move) * SIZE
         right, left, lips = ((p + 0.5) * SIZE for p in (right, left, lips))
         flat = lambda p: p.flatten(1)
         other = torch.stack([left[:, 71 + i] for i in topo.IRIS_MIRROR], 1)
@@ -184,6 +224,7 @@ class Sampler:
         stored = prepare.load("meshes")
         self.flip = stored["flip"]
         rows = [r for r in stored["rows"] if not r["test"]]
+        self.subjects = [r["subject"] for r in rows]
         self.rows = [(r["crop"], r["points"], 1.0, float(np.clip(1.25 - 5 * r["doubt"], 0.6, 1))) for r in rows]
         groups, seen = {"portrait": 0.3, "photo": 0.25, "video": 0.45}, {}
         for r in rows:
@@ -305,7 +346,7 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay, betas = 2e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
+    rate, flat, average, clip, decay, betas = 1e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()
@@ -340,10 +381,13 @@ class Training(loop.Task):
 
     def groups(self, model):
         slow = {id(p) for m in (model, model.eye, model.mouth) for p in m.shape.parameters()}
-        rest = [p for p in model.parameters() if id(p) not in slow]
+        late, solved = list(model.again.parameters()), {id(p) for p in model.follow.parameters()}
+        rest = [p for p in model.parameters() if id(p) not in slow | solved | {id(p) for p in late}]
         return [dict(params=[p for p in rest if p.ndim > 1], weight_decay=self.decay),
                 dict(params=[p for p in rest if p.ndim <= 1], weight_decay=0.0),
-                dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate)]
+                dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate),
+                dict(params=[p for p in late if p.ndim > 1], weight_decay=self.decay, lr=2 * self.rate),
+                dict(params=[p for p in late if p.ndim <= 1], weight_decay=0.0, lr=2 * self.rate)]
 
     def parts(self, model):
         return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.again, model.eye, model.mouth]

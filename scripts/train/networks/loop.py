@@ -51,17 +51,26 @@ def checkpoint_path(name: str):
     return settings.CACHE / "runs" / f"{name}.pt"
 
 
-def restore(model: torch.nn.Module, kept: dict) -> None:
-    """Loads what a checkpoint holds of a network."""
+def restored(model: torch.nn.Module, kept: dict) -> torch.nn.Module:
+    """The network with what a checkpoint holds of it."""
     own = model.state_dict()
     model.load_state_dict(own | {k: v for k, v in kept.items() if k in own and v.shape == own[k].shape})
+    return model
+
+
+def resume(optimiser: torch.optim.Optimizer, kept: dict) -> None:
+    """Gives an optimiser its state back; groups of a network that has grown since, if last, begin without one."""
+    now = optimiser.state_dict()
+    counts = lambda groups: [len(g["params"]) for g in groups]
+    before = counts(kept["param_groups"])
+    if counts(now["param_groups"])[:len(before)] == before:
+        optimiser.load_state_dict(now | dict(state=kept["state"]))
 
 
 def averaged(task: Task, name: str) -> torch.nn.Module:
     """The averaged network of a run's last checkpoint, for export."""
-    model = task.model()
-    model.load_state_dict(torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)["average"])
-    return model.eval()
+    state = torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)
+    return restored(task.model(), state.get("settled") or state["average"]).eval()
 
 
 def _produce(task: Task, seed: int, queue) -> None:
@@ -101,11 +110,9 @@ def run(task: Task, arguments) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         state = torch.load(path, map_location=device, weights_only=False)
-        restore(model, state["model"])
-        restore(average, state["average"])
-        # A network that has grown since begins with its new part untrained.
-        if [len(g["params"]) for g in state["optimiser"]["param_groups"]] == [len(g["params"]) for g in optimiser.param_groups]:
-            optimiser.load_state_dict(state["optimiser"])
+        restored(model, state["model"])
+        restored(average, state["average"])
+        resume(optimiser, state["optimiser"])
         spent, step, seen = 0.0 if arguments.fresh else state["spent"], state["step"], state["seen"]
     feed = _Feed(task, arguments.workers, arguments.seed * 7919 + step)
     parameters = sum(p.numel() for p in model.parameters())
