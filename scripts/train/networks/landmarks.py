@@ -1,8 +1,8 @@
 """The dense mesh of one face, with the inputs and outputs of the attention mesh.
 
-A trunk sees the whole crop and gives 478 points through a linear shape basis. A smaller network sees the face again,
-levelled, centred and larger, and says how far off they are in the same basis. Two more look closer at each eye and at
-the mouth, and give lids, irises and lips. All in one graph.
+A trunk sees the whole crop and gives 478 points through a linear shape basis; two small networks then look closer at
+each eye and at the mouth, where the trunk found them, and give lids, irises and lips. Where these disagree with the
+trunk, the rest of the mesh follows them. All in one graph.
 """
 
 import numpy as np
@@ -20,11 +20,9 @@ from .teachers import face_frame
 
 SIZE = 192
 CLOSE = 64
-#: Side of the second look in pixels, and in mean distances of the points from their centre.
-AGAIN, REACH = 96, 3.9
 COEFFICIENTS, LOCAL, FOLLOW = 110, 44, 40
 #: Whole crops in a batch, pairs and crops without faces among them, and close crops of eyes and of mouths.
-BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 4, 2, 18, 36
+BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 4, 2, 16, 44
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
 #: The points that the close looks give, in the order in which they give them.
@@ -45,39 +43,8 @@ class Close(nn.Module):
         self.code = nn.Linear(48 * 16, LOCAL)
         self.shape = nn.Linear(LOCAL, 2 * points)
 
-    def seen(self, x):
-        """What the last layers see."""
-        return self.body(x).flatten(1)
-
-    def said(self, seen):
-        """The points."""
-        return self.shape(self.code(seen)).unflatten(1, (-1, 2))
-
     def forward(self, x):
-        return self.said(self.seen(x))
-
-
-class Again(nn.Module):
-    """How far off the points are: coefficients of the shape basis, from a levelled picture of 96 pixels and the trunk's."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(
-            conv(3, 16, 3, 2), Inverted(16, 24, 2, 2), Inverted(24, 24, 1, 2), Inverted(24, 40, 2, 3),
-            Inverted(40, 40, 1, 2.5), Inverted(40, 40, 1, 2.5), Inverted(40, 64, 2, 3), Inverted(64, 64, 1, 2.5),
-            conv(64, 24))
-        self.code = nn.Linear(24 * 36, COEFFICIENTS)
-        self.known = nn.Linear(COEFFICIENTS, COEFFICIENTS, bias=False)
-        for part in (self.code.weight, self.code.bias, self.known.weight):
-            nn.init.zeros_(part)
-
-    def seen(self, x):
-        """What the last layer sees."""
-        return self.body(x).flatten(1)
-
-    def said(self, seen, code):
-        """The coefficients."""
-        return self.code(seen) + self.known(code)
+        return self.shape(self.code(self.body(x).flatten(1))).unflatten(1, (-1, 2))
 
 
 class Landmarks(nn.Module):
@@ -95,7 +62,6 @@ class Landmarks(nn.Module):
         self.presence = nn.Linear(64 * 16, 1)
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
-        self.again = Again()
         # How the rest of the mesh follows where the close looks disagree with it: solved for, not trained.
         self.follow = nn.Sequential(nn.Linear(2 * len(FOLLOWED), FOLLOW, bias=False), nn.Linear(FOLLOW, 2 * 468))
         for part in self.follow.parameters():
@@ -111,12 +77,12 @@ class Landmarks(nn.Module):
         return (p + q) / 2, grow * torch.maximum(length, least * distance), along / length
 
     @staticmethod
-    def _look(x, frame, mirror: bool, size: int = CLOSE):
-        """The crop at a frame, as `size` pixels; `mirror` turns left into right."""
+    def _look(x, frame, mirror: bool):
+        """The crop at a frame, as 64 pixels; `mirror` turns left into right."""
         centre, side, along = frame
-        at = (torch.arange(size, device=x.device, dtype=torch.float32) + 0.5) / size - 0.5
-        u = (-at if mirror else at).view(1, 1, size, 1)
-        v = at.view(1, size, 1, 1)
+        at = (torch.arange(CLOSE, device=x.device, dtype=torch.float32) + 0.5) / CLOSE - 0.5
+        u = (-at if mirror else at).view(1, 1, CLOSE, 1)
+        v = at.view(1, CLOSE, 1, 1)
         c, s = along[:, 0].view(-1, 1, 1, 1), along[:, 1].view(-1, 1, 1, 1)
         k = side.view(-1, 1, 1, 1)
         px = centre[:, 0].view(-1, 1, 1, 1) + k * (c * u - s * v)
@@ -140,48 +106,26 @@ class Landmarks(nn.Module):
         u, v = -local[..., 0] if mirror else local[..., 0], local[..., 1]
         return torch.stack([side * (c * u - s * v), side * (s * u + c * v)], 2)
 
-    @staticmethod
-    def _level(mesh):
-        """Centre, side and direction of the second look."""
-        points = mesh[:, :468, :2]
-        centre = points.mean(1)
-        side = REACH * (points - centre[:, None]).pow(2).sum(2).mean(1, keepdim=True).add(1e-8).sqrt()
-        along = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
-        return centre, side, along / along.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
-
-    def second(self, x, mesh, code):
-        """The mesh after the second look, where that looked, and what it saw."""
-        level = self._level(mesh)
-        seen = self.again.seen(self._look(x, level, False, AGAIN))
-        off = (self.again.said(seen, code) @ self.shape.weight.t()).unflatten(1, (-1, 3))
-        mesh = mesh + torch.cat([self.back(off[..., :2], level), off[..., 2:] * level[1][:, :, None]], 2)
-        return mesh, level, seen
-
-    def first(self, x):
-        """Mesh, its coefficients and presence of the first look."""
-        features = self.trunk(x).flatten(1)
-        code = self.code(features)
-        return self.shape(code).unflatten(1, (topo.POINTS, 3)), code, self.presence(features)
-
     def whole(self, x):
-        """The mesh at the first and at the second look, and presence. The second teaches the first nothing."""
-        mesh, code, presence = self.first(x)
-        return mesh, self.second(x, mesh.detach(), code.detach())[0], presence
+        """Mesh and presence as the trunk has them."""
+        features = self.trunk(x).flatten(1)
+        return self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3)), self.presence(features)
 
     def looks(self, x) -> dict:
-        """All that is seen and said on the way to the points."""
-        mesh, code, presence = self.first(x)
-        mesh, level, seen = self.second(x, mesh, code)
+        """The trunk's mesh, presence, the points of the close looks, and where they disagree with the mesh.
+
+        These offsets are in units of the distance of the eyes and along it, as `level` has it.
+        """
+        mesh, presence = self.whole(x)
         eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
-        right, left, lips = frames = [self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH)]
-        eyes = self.eye.seen(torch.cat([self._look(x, right, False), self._look(x, left, True)]))
-        mouth = self.mouth.seen(self._look(x, lips, False))
-        local = [*self.eye.said(eyes).chunk(2), self.mouth.said(mouth)]
-        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(local, frames)]
+        right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
+        eyes_seen = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)])).chunk(2)
+        local = (*eyes_seen, self.mouth(self._look(x, lips, False)))
+        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(local, (right, left, lips))]
+        level = (None, distance, eyes / distance)
         apart = self.turned(torch.cat(points, 1) - mesh[:, FOLLOWED, :2], level).flatten(1)
-        return dict(mesh=mesh, presence=presence, level=level, again=torch.cat([seen, code], 1), frames=frames, eyes=eyes,
-                    mouth=mouth, local=local, points=points, apart=apart)
+        return dict(mesh=mesh, presence=presence, points=points, level=level, apart=apart)
 
     def forward(self, x):
         """`x` is RGB, -1..=1. Mesh and presence, and the points of the eyes and the mouth."""
@@ -346,7 +290,7 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay, betas = 1e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
+    rate, flat, average, clip, decay, betas = 1e-3, 0.2, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()
@@ -381,16 +325,14 @@ class Training(loop.Task):
 
     def groups(self, model):
         slow = {id(p) for m in (model, model.eye, model.mouth) for p in m.shape.parameters()}
-        late, solved = list(model.again.parameters()), {id(p) for p in model.follow.parameters()}
-        rest = [p for p in model.parameters() if id(p) not in slow | solved | {id(p) for p in late}]
+        solved = {id(p) for p in model.follow.parameters()}
+        rest = [p for p in model.parameters() if id(p) not in slow | solved]
         return [dict(params=[p for p in rest if p.ndim > 1], weight_decay=self.decay),
                 dict(params=[p for p in rest if p.ndim <= 1], weight_decay=0.0),
-                dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate),
-                dict(params=[p for p in late if p.ndim > 1], weight_decay=self.decay, lr=2 * self.rate),
-                dict(params=[p for p in late if p.ndim <= 1], weight_decay=0.0, lr=2 * self.rate)]
+                dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate)]
 
     def parts(self, model):
-        return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.again, model.eye, model.mouth]
+        return [nn.ModuleList([model.trunk, model.code, model.presence, model.shape]), model.eye, model.mouth]
 
     def batch(self, rng):
         rows = []
@@ -463,19 +405,22 @@ class Training(loop.Task):
 
     def loss(self, model, batch, progress):
         count = len(batch["points"])
-        first, mesh, presence = model.whole(self._tensor(batch["image"]))
+        mesh, presence = model.whole(self._tensor(batch["image"]))
         flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
-        total, once, _, _ = self._whole_loss(first[:count], batch, progress)
-        again, error, oval, agree = self._whole_loss(mesh[:count], batch, progress)
+        total, error, oval, agree = self._whole_loss(mesh[:count], batch, progress)
         eyes, lids = self._close_loss(model.eye(self._tensor(batch["eye"])), batch["eye_points"], batch["eye_unit"], EYE,
                                       topo.RIGHT_LID_PAIRS, 16)
         mouths, lips = self._close_loss(model.mouth(self._tensor(batch["mouth"])), batch["mouth_points"],
                                         batch["mouth_unit"], topo.LIPS, topo.LIP_PAIRS, 80)
-        loss = total + again + 0.4 * flag + eyes + mouths
-        return loss, dict(loss=loss.detach(), once=once, all=error, oval=oval, lids=lids, lips=lips, agree=agree,
+        loss = total + 0.4 * flag + eyes + mouths
+        return loss, dict(loss=loss.detach(), all=error, oval=oval, lids=lids, lips=lips, agree=agree,
                           flag=flag.detach())
 
 
 def main(arguments) -> None:
-    """Trains or resumes."""
-    loop.run(Training(), arguments)
+    """Trains or resumes, then solves for what is solved for."""
+    from . import settle
+
+    task = Training()
+    loop.run(task, arguments)
+    settle.finish(settle.views(task.sampler), arguments.name)

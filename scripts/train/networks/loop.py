@@ -59,18 +59,29 @@ def restored(model: torch.nn.Module, kept: dict) -> torch.nn.Module:
 
 
 def resume(optimiser: torch.optim.Optimizer, kept: dict) -> None:
-    """Gives an optimiser its state back; groups of a network that has grown since, if last, begin without one."""
-    now = optimiser.state_dict()
-    counts = lambda groups: [len(g["params"]) for g in groups]
-    before = counts(kept["param_groups"])
-    if counts(now["param_groups"])[:len(before)] == before:
-        optimiser.load_state_dict(now | dict(state=kept["state"]))
+    """Gives an optimiser its state back, as far as the groups are those that it had."""
+    now, same = optimiser.state_dict(), 0
+    for new, old in zip(now["param_groups"], kept["param_groups"]):
+        if len(new["params"]) != len(old["params"]):
+            break
+        same += len(new["params"])
+    optimiser.load_state_dict(now | dict(state={k: v for k, v in kept["state"].items() if k < same}))
 
 
-def averaged(task: Task, name: str) -> torch.nn.Module:
-    """The averaged network of a run's last checkpoint, for export."""
-    state = torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)
-    return restored(task.model(), state.get("settled") or state["average"]).eval()
+def averaged(task: Task, name: str, other: str | None = None) -> torch.nn.Module:
+    """The averaged network of a run's last checkpoint, for export; with `other`, the mean of two runs.
+
+    The mean is good only if one run began with the weights of the other.
+    """
+    def kept(name):
+        state = torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)
+        return state.get("settled") or state["average"]
+
+    weights = kept(name)
+    if other:
+        second = kept(other)
+        weights = {k: v.lerp(second[k], 0.5) if v.dtype.is_floating_point else v for k, v in weights.items()}
+    return restored(task.model(), weights).eval()
 
 
 def _produce(task: Task, seed: int, queue) -> None:
