@@ -290,7 +290,7 @@ class Sampler:
 class Training(loop.Task):
     """The mesh's part of the training loop."""
 
-    rate, flat, average, clip, decay, betas = 1e-3, 0.2, 0.997, 2.5, 2e-4, (0.9, 0.999)
+    rate, flat, average, clip, decay, betas = 2.5e-3, 0.3, 0.997, 2.5, 2e-4, (0.9, 0.999)
 
     def __init__(self):
         self.sampler = Sampler()

@@ -116,7 +116,7 @@ def run(task: Task, arguments) -> None:
     model = task.model().to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(task.groups(model), lr=task.rate, betas=task.betas)
-    peaks = [g["lr"] for g in optimiser.param_groups]
+    peaks = [g["lr"] * arguments.rate for g in optimiser.param_groups]
     path, spent, step, seen = checkpoint_path(arguments.name), 0.0, 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
