@@ -28,6 +28,8 @@ KEPT, REUSED = 3000, 0.7
 #: Share of the faces that are covered in part, and of the pictures that are blurred as far as their largest face bears.
 COVERED, BLURRED = 0.35, 0.16
 SMALLEST = 8.0
+#: Share of the faces that are made as small as the smallest that must be found, their sizes, and what they count for.
+SMALL, SMALL_SIZES, SMALL_WEIGHT = 0.35, (14.0, 36.0), 1.6
 
 
 class Detector(nn.Module):
@@ -125,7 +127,7 @@ class Sampler:
             scene = dict(jpg=row["jpg"], boxes=row["boxes"][sure], points=row["points"][sure], kind=row["kind"])
             (self.full if len(scene["boxes"]) else self.bare).append(scene)
         self.bare_weight = np.full(len(self.bare), 1 / len(self.bare))
-        weight = np.array([3.0 if s["kind"] == "photo" else 1.0 for s in self.full])
+        weight = np.array([(3.0 if s["kind"] == "photo" else 1.0) * math.sqrt(len(s["boxes"])) for s in self.full])
         self.full_weight = weight / weight.sum()
         self.cuts = [self._levels(c["image"], c["matte"], c["box"], c["five"]) for c in prepare.load("portraits")]
         self.scene_cuts = []
@@ -288,7 +290,8 @@ class Sampler:
         if not whole and rng.random() < 0.35:
             return self.mosaic(side, rng)
         kind = rng.random()
-        sizes = lambda most: math.exp(rng.uniform(math.log(SMALLEST), math.log(most)))
+        ends = SMALL_SIZES if rng.random() < SMALL else None
+        sizes = lambda most: math.exp(rng.uniform(*np.log(ends or (SMALLEST, most))))
         if kind < 0.58:
             scene = self.full[rng.choice(len(self.full), p=self.full_weight)]
             box = scene["boxes"][rng.integers(len(scene["boxes"]))]
@@ -425,7 +428,9 @@ class Training(loop.Task):
         want, logit = batch["score"], out[..., 0]
         sure = torch.sigmoid(logit)
         cross = F.binary_cross_entropy_with_logits(logit, want, reduction="none")
-        score_loss = ((want - sure).detach().abs() ** 2 * cross * batch["weight"]).sum()
+        least = (batch["boxes"][..., 2:] - batch["boxes"][..., :2]).clamp(min=0).prod(2)
+        heavy = torch.where((want > 0.25) & (least < SMALL_SIZES[1] ** 2), SMALL_WEIGHT, 1.0)
+        score_loss = ((want - sure).detach().abs() ** 2 * cross * batch["weight"] * heavy).sum()
         b, n = torch.nonzero((want > 0.25) & (batch["weight"] > 0), as_tuple=True)
         share = want[b, n]
         total = share.sum().clamp(min=1)

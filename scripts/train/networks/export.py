@@ -50,13 +50,13 @@ def calibration(path) -> tuple[float, float]:
     return steep, -steep * sure
 
 
-def export(name: str, run: str, *calibrated: float) -> None:
-    """Writes one network and checks that it says what the trained one says."""
+def export(name: str, run: str, other: str | None, *calibrated: float) -> None:
+    """Writes one network, or the mean of two runs of it, and checks that it says what the trained one says."""
     module = importlib.import_module(f"networks.{name}")
     task = module.Training.__new__(module.Training)
     net = {"detector": "Detector", "landmarks": "Landmarks", "embedding": "Embedding"}[name]
     task.model = getattr(module, net)
-    wrapped = module.Exported(loop.averaged(task, run), *calibrated).eval()
+    wrapped = module.Exported(loop.averaged(task, run, other), *calibrated).eval()
     example = torch.rand(EXAMPLES[name]) * (255 if name == "detector" else 1)
     axes = None
     if name == "detector":
@@ -71,7 +71,7 @@ def export(name: str, run: str, *calibrated: float) -> None:
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
     if name == "detector" and not calibrated:
-        export(name, run, *calibration(path))
+        export(name, run, other, *calibration(path))
         return
     with torch.no_grad():
         want = wrapped(example)
@@ -101,6 +101,6 @@ def main(arguments) -> None:
     settings.one_thread()
     for name in arguments.only or EXAMPLES:
         if loop.checkpoint_path(arguments.run or name).exists():
-            export(name, arguments.run or name)
+            export(name, arguments.run or name, arguments.mean)
         else:
             print(f"{name}: no checkpoint yet")

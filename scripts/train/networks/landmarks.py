@@ -1,7 +1,8 @@
 """The dense mesh of one face, with the inputs and outputs of the attention mesh.
 
 A trunk sees the whole crop and gives 478 points through a linear shape basis; two small networks then look closer at
-each eye and at the mouth, where the trunk found them, and give lids, irises and lips. All in one graph.
+each eye and at the mouth, where the trunk found them, and give lids, irises and lips. Where these disagree with the
+trunk, the rest of the mesh follows them. All in one graph.
 """
 
 import numpy as np
@@ -19,11 +20,13 @@ from .teachers import face_frame
 
 SIZE = 192
 CLOSE = 64
-COEFFICIENTS, LOCAL = 110, 44
+COEFFICIENTS, LOCAL, FOLLOW = 110, 44, 40
 #: Whole crops in a batch, pairs and crops without faces among them, and close crops of eyes and of mouths.
-BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 3, 3, 30, 40
+BATCH, PAIRS, EMPTY, EYES, MOUTHS = 24, 4, 2, 16, 44
 EYE = topo.RIGHT_EYE + topo.RIGHT_IRIS
 OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
+#: The points that the close looks give, in the order in which they give them.
+FOLLOWED = EYE + OTHER_EYE + topo.LIPS
 #: Corners, growth, and least width (in eye distances) of the close crops.
 RIGHT, LEFT, MOUTH = (33, 133, 2.2, 0.36), (362, 263, 2.2, 0.36), (61, 291, 1.9, 0.62)
 
@@ -59,6 +62,10 @@ class Landmarks(nn.Module):
         self.presence = nn.Linear(64 * 16, 1)
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
+        # How the rest of the mesh follows where the close looks disagree with it: solved for, not trained.
+        self.follow = nn.Sequential(nn.Linear(2 * len(FOLLOWED), FOLLOW, bias=False), nn.Linear(FOLLOW, 2 * 468))
+        for part in self.follow.parameters():
+            nn.init.zeros_(part)
         nn.init.zeros_(self.code.bias)
 
     @staticmethod
@@ -83,29 +90,49 @@ class Landmarks(nn.Module):
         return F.grid_sample(x, 2 * torch.cat([px, py], 3), padding_mode="border", align_corners=False)
 
     @staticmethod
-    def _back(local, frame, mirror: bool):
-        """Points of a close crop in the units of the whole crop."""
-        centre, side, along = frame
-        u = -local[..., 0] if mirror else local[..., 0]
-        v = local[..., 1]
+    def turned(offset, frame, mirror: bool = False):
+        """Offsets in units of the whole crop, in those of a close one."""
+        _, side, along = frame
         c, s = along[:, :1], along[:, 1:]
-        return torch.stack([centre[:, :1] + side * (c * u - s * v), centre[:, 1:] + side * (s * u + c * v)], 2)
+        x, y = offset[..., 0], offset[..., 1]
+        u = (c * x + s * y) / side
+        return torch.stack([-u if mirror else u, (c * y - s * x) / side], 2)
 
-    def forward(self, x, close=True):
-        """`x` is RGB, -1..=1. Mesh and presence, and with `close` the points of the eyes and the mouth."""
+    @staticmethod
+    def back(local, frame, mirror: bool = False):
+        """Offsets in units of a close crop, in those of the whole one."""
+        _, side, along = frame
+        c, s = along[:, :1], along[:, 1:]
+        u, v = -local[..., 0] if mirror else local[..., 0], local[..., 1]
+        return torch.stack([side * (c * u - s * v), side * (s * u + c * v)], 2)
+
+    def whole(self, x):
+        """Mesh and presence as the trunk has them."""
         features = self.trunk(x).flatten(1)
-        presence = self.presence(features)
-        mesh = self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3))
-        if not close:
-            return mesh, presence
+        return self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3)), self.presence(features)
+
+    def looks(self, x) -> dict:
+        """The trunk's mesh, presence, the points of the close looks, and where they disagree with the mesh.
+
+        These offsets are in units of the distance of the eyes and along it, as `level` has it.
+        """
+        mesh, presence = self.whole(x)
         eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
         right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
-        n = x.shape[0]
-        eyes = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)]))
-        mouth = self.mouth(self._look(x, lips, False))
-        return (mesh, presence, self._back(eyes[:n], right, False), self._back(eyes[n:], left, True),
-                self._back(mouth, lips, False))
+        eyes_seen = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)])).chunk(2)
+        local = (*eyes_seen, self.mouth(self._look(x, lips, False)))
+        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(local, (right, left, lips))]
+        level = (None, distance, eyes / distance)
+        apart = self.turned(torch.cat(points, 1) - mesh[:, FOLLOWED, :2], level).flatten(1)
+        return dict(mesh=mesh, presence=presence, points=points, level=level, apart=apart)
+
+    def forward(self, x):
+        """`x` is RGB, -1..=1. Mesh and presence, and the points of the eyes and the mouth."""
+        seen = self.looks(x)
+        moved = self.back(self.follow(seen["apart"]).unflatten(1, (-1, 2)), seen["level"])
+        mesh = torch.cat([seen["mesh"][:, :468, :2] + moved, seen["mesh"][:, :468, 2:]], 2)
+        return (mesh, seen["presence"], *seen["points"])
 
 
 class Exported(nn.Module):
@@ -121,7 +148,7 @@ class Exported(nn.Module):
     def forward(self, x):
         mesh, presence, right, left, lips = self.net(x.permute(0, 3, 1, 2) * 2 - 1)
         move = torch.tensor([0.5, 0.5, 0.0])
-        mesh = (mesh[:, :468] + move) * SIZE
+        mesh = (mesh + move) * SIZE
         right, left, lips = ((p + 0.5) * SIZE for p in (right, left, lips))
         flat = lambda p: p.flatten(1)
         other = torch.stack([left[:, 71 + i] for i in topo.IRIS_MIRROR], 1)
@@ -141,6 +168,7 @@ class Sampler:
         stored = prepare.load("meshes")
         self.flip = stored["flip"]
         rows = [r for r in stored["rows"] if not r["test"]]
+        self.subjects = [r["subject"] for r in rows]
         self.rows = [(r["crop"], r["points"], 1.0, float(np.clip(1.25 - 5 * r["doubt"], 0.6, 1))) for r in rows]
         groups, seen = {"portrait": 0.3, "photo": 0.25, "video": 0.45}, {}
         for r in rows:
@@ -269,7 +297,7 @@ class Training(loop.Task):
         weight = np.ones(topo.POINTS, np.float32)
         weight[topo.LIDS] = 3
         weight[topo.LIPS] = 2.5
-        weight[topo.OVAL] = 1.5
+        weight[topo.OVAL] = 2
         weight[468:] = 2.5
         self.weight = weight
         print(f"crops {len(self.sampler.rows)}, made {len(self.sampler.made)}, empty {len(self.sampler.empty)}", flush=True)
@@ -297,7 +325,8 @@ class Training(loop.Task):
 
     def groups(self, model):
         slow = {id(p) for m in (model, model.eye, model.mouth) for p in m.shape.parameters()}
-        rest = [p for p in model.parameters() if id(p) not in slow]
+        solved = {id(p) for p in model.follow.parameters()}
+        rest = [p for p in model.parameters() if id(p) not in slow | solved]
         return [dict(params=[p for p in rest if p.ndim > 1], weight_decay=self.decay),
                 dict(params=[p for p in rest if p.ndim <= 1], weight_decay=0.0),
                 dict(params=[p for p in model.parameters() if id(p) in slow], weight_decay=0.0, lr=0.025 * self.rate)]
@@ -345,15 +374,13 @@ class Training(loop.Task):
                 + 6 * (e[:, upper] - e[:, lower]).abs().sum(2).mean())
         return loss, 100 * e[:, :core].norm(dim=2).mean().detach()
 
-    def loss(self, model, batch, progress):
-        true, count = batch["points"], len(batch["points"])
-        mesh, presence = model(self._tensor(batch["image"]), close=False)
-        flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
-        mesh = mesh[:count]
+    def _whole_loss(self, mesh, batch, progress):
+        """Loss of a whole mesh, its mean error and the disagreement of pairs, in % of the distance of the eyes."""
+        true = batch["points"]
         apart = (true[:, topo.RIGHT_LID, :2].mean(1) - true[:, topo.LEFT_LID, :2].mean(1)).norm(dim=1)
         # Eyes are near each other in a turned face: without a limit such faces would have most of the loss.
         unit = apart.clamp(min=0.16)[:, None, None]
-        weight = torch.from_numpy(self.weight).to(mesh.device).expand(count, -1).clone()
+        weight = torch.from_numpy(self.weight).to(mesh.device).expand(len(true), -1).clone()
         weight[:, topo.OVAL] *= batch["oval"][:, None]
         d = (mesh - true) / unit
         near = d.abs()
@@ -372,16 +399,28 @@ class Training(loop.Task):
         undone = torch.linalg.solve(m[:, :, :2], whole.transpose(1, 2))
         undone = undone * torch.linalg.det(m[:, :, :2]).abs().sqrt()[:, None, None] / SIZE
         agree = ((undone[0::2] - undone[1::2]) / unit[0:2 * PAIRS:2].transpose(1, 2)).abs().sum(1).mean()
+        error = 100 * d[..., :2].norm(dim=2)
+        return (total + (1.5 + 2 * progress) * agree, error[:, :468].mean().detach(), error[:, topo.OVAL].mean().detach(),
+                100 * agree.detach())
+
+    def loss(self, model, batch, progress):
+        count = len(batch["points"])
+        mesh, presence = model.whole(self._tensor(batch["image"]))
+        flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
+        total, error, oval, agree = self._whole_loss(mesh[:count], batch, progress)
         eyes, lids = self._close_loss(model.eye(self._tensor(batch["eye"])), batch["eye_points"], batch["eye_unit"], EYE,
                                       topo.RIGHT_LID_PAIRS, 16)
         mouths, lips = self._close_loss(model.mouth(self._tensor(batch["mouth"])), batch["mouth_points"],
                                         batch["mouth_unit"], topo.LIPS, topo.LIP_PAIRS, 80)
-        loss = total + 1.5 * agree + 0.4 * flag + eyes + mouths
-        error = 100 * (d[..., :2].norm(dim=2)).mean()
-        return loss, dict(loss=loss.detach(), all=error.detach(), lids=lids, lips=lips, agree=100 * agree.detach(),
+        loss = total + 0.4 * flag + eyes + mouths
+        return loss, dict(loss=loss.detach(), all=error, oval=oval, lids=lids, lips=lips, agree=agree,
                           flag=flag.detach())
 
 
 def main(arguments) -> None:
-    """Trains or resumes."""
-    loop.run(Training(), arguments)
+    """Trains or resumes, then solves for what is solved for."""
+    from . import settle
+
+    task = Training()
+    loop.run(task, arguments)
+    settle.finish(settle.views(task.sampler), arguments.name)

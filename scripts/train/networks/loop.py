@@ -51,11 +51,37 @@ def checkpoint_path(name: str):
     return settings.CACHE / "runs" / f"{name}.pt"
 
 
-def averaged(task: Task, name: str) -> torch.nn.Module:
-    """The averaged network of a run's last checkpoint, for export."""
-    model = task.model()
-    model.load_state_dict(torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)["average"])
-    return model.eval()
+def restored(model: torch.nn.Module, kept: dict) -> torch.nn.Module:
+    """The network with what a checkpoint holds of it."""
+    own = model.state_dict()
+    model.load_state_dict(own | {k: v for k, v in kept.items() if k in own and v.shape == own[k].shape})
+    return model
+
+
+def resume(optimiser: torch.optim.Optimizer, kept: dict) -> None:
+    """Gives an optimiser its state back, as far as the groups are those that it had."""
+    now, same = optimiser.state_dict(), 0
+    for new, old in zip(now["param_groups"], kept["param_groups"]):
+        if len(new["params"]) != len(old["params"]):
+            break
+        same += len(new["params"])
+    optimiser.load_state_dict(now | dict(state={k: v for k, v in kept["state"].items() if k < same}))
+
+
+def averaged(task: Task, name: str, other: str | None = None) -> torch.nn.Module:
+    """The averaged network of a run's last checkpoint, for export; with `other`, the mean of two runs.
+
+    The mean is good only if one run began with the weights of the other.
+    """
+    def kept(name):
+        state = torch.load(checkpoint_path(name), map_location="cpu", weights_only=False)
+        return state.get("settled") or state["average"]
+
+    weights = kept(name)
+    if other:
+        second = kept(other)
+        weights = {k: v.lerp(second[k], 0.5) if v.dtype.is_floating_point else v for k, v in weights.items()}
+    return restored(task.model(), weights).eval()
 
 
 def _produce(task: Task, seed: int, queue) -> None:
@@ -90,14 +116,14 @@ def run(task: Task, arguments) -> None:
     model = task.model().to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(task.groups(model), lr=task.rate, betas=task.betas)
-    peaks = [g["lr"] for g in optimiser.param_groups]
+    peaks = [g["lr"] * arguments.rate for g in optimiser.param_groups]
     path, spent, step, seen = checkpoint_path(arguments.name), 0.0, 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         state = torch.load(path, map_location=device, weights_only=False)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        restored(model, state["model"])
+        restored(average, state["average"])
+        resume(optimiser, state["optimiser"])
         spent, step, seen = 0.0 if arguments.fresh else state["spent"], state["step"], state["seen"]
     feed = _Feed(task, arguments.workers, arguments.seed * 7919 + step)
     parameters = sum(p.numel() for p in model.parameters())
