@@ -1,6 +1,6 @@
 //! What a frame looks like where several orders meet.
 
-use super::{FaceWork, Faults, Outcome, RegionPlan, Treater};
+use super::{FaceWork, Faults, FrameResult, Outcome, RegionPlan, Treater};
 use crate::card::Card;
 use crate::geom::{InFrame, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
@@ -136,41 +136,45 @@ fn drawn_face(mesh: &Mesh) -> (String, Double, Option<FaceMotion>) {
     (name, double, motion)
 }
 
+/// Treats the checkerboard by a plan whose tracks have a double each, drawn where there is a motion.
+fn swapped(plan: &Plan, policy: &str, drawn: (&Mesh, &str, &Double), motions: &[&Option<FaceMotion>]) -> FrameResult {
+    let (mesh, name, double) = drawn;
+    let cast = Cast::parse(&format!("[policy]\ndouble = \"{name}\"\n{policy}\n"), "cast").unwrap();
+    let treater = Treater {
+        mesh,
+        doubles: &BTreeMap::from([(name.to_owned(), double.clone())]),
+        casting: &Casting::resolve(plan, &cast, &[], &[]).unwrap(),
+        regions: &[],
+        card: None,
+        time_base: plan.video.time_base,
+        start: 0,
+        seed: 1,
+        faults: &Faults::default(),
+    };
+    let work = |(track, motion): (&PlanTrack, &&Option<FaceMotion>)| FaceWork {
+        track: track.id,
+        sample: track.samples(0, 1).unwrap()[0].1.clone(),
+        typical_width: 80.0,
+        confirmed: true,
+        frontal: true,
+        motion: (*motion).clone(),
+        light: Some(LightProbe::even([0.6, 0.5, 0.4])),
+    };
+    let work: Vec<FaceWork> = plan.tracks.iter().zip(motions).map(work).collect();
+    let raw = RawFrame { frame: checkerboard(), index: FrameIndex(0), pts: Timestamp(0), duration: None };
+    treater.treat(raw, &work, false).unwrap()
+}
+
 #[test]
 fn a_face_seen_twice_is_not_framed_by_a_cover() {
     let mesh = Mesh::embedded().unwrap();
     let (name, double, motion) = drawn_face(&mesh);
-    let doubles = BTreeMap::from([(name.clone(), double)]);
-    let whole = Rect::new(120.0, 70.0, 200.0, 165.0);
-    let light = Some(LightProbe::even([0.6, 0.5, 0.4]));
-    // Detail beside the head, and whether the half was covered, for a second track there.
+    // Detail beside the head and on the face, for a second track at `half`.
     let seen = |half: Rect<InFrame>, motion: &Option<FaceMotion>| {
-        let mut plan = plan(&[(1, 0, 9, whole), (2, 0, 9, half)]);
+        let mut plan = plan(&[(1, 0, 9, Rect::new(120.0, 70.0, 200.0, 165.0)), (2, 0, 9, half)]);
         plan.tracks[1].person = 1;
         plan.people = vec![PlanPerson { tracks: vec![1, 2], ..plan.people[0].clone() }];
-        let cast = Cast::parse(&format!("[policy]\ndouble = \"{name}\"\n"), "cast").unwrap();
-        let treater = Treater {
-            mesh: &mesh,
-            doubles: &doubles,
-            casting: &Casting::resolve(&plan, &cast, &[], &[]).unwrap(),
-            regions: &[],
-            card: None,
-            time_base: plan.video.time_base,
-            start: 0,
-            seed: 1,
-            faults: &Faults::default(),
-        };
-        let work = |id: usize, motion: &Option<FaceMotion>| FaceWork {
-            track: plan.tracks[id].id,
-            sample: plan.tracks[id].samples(0, 1).unwrap()[0].1.clone(),
-            typical_width: 80.0,
-            confirmed: true,
-            frontal: true,
-            motion: motion.clone(),
-            light: light.clone(),
-        };
-        let raw = RawFrame { frame: checkerboard(), index: FrameIndex(0), pts: Timestamp(0), duration: None };
-        let done = treater.treat(raw, &[work(0, motion), work(1, &None)], false).unwrap();
+        let done = swapped(&plan, "", (&mesh, &name, &double), &[motion, &None]);
         assert!(done.outcomes.iter().all(|o| o.1 != Outcome::Kept));
         let f = done.frame.frame();
         ([[150, 45, 170, 60], [206, 100, 216, 125]].map(|r| detail(f, r)), detail(f, [170, 100, 190, 130]))
@@ -191,31 +195,8 @@ fn with_the_whole_head_no_hair_and_no_ear_keep_their_detail() {
     let mesh = Mesh::embedded().unwrap();
     let (name, double, motion) = drawn_face(&mesh);
     let plan = plan(&[(1, 0, 9, Rect::new(120.0, 70.0, 200.0, 165.0))]);
-    let doubles = BTreeMap::from([(name.clone(), double)]);
     let left = |extent: &str| {
-        let cast = Cast::parse(&format!("[policy]\ndouble = \"{name}\"\nextent = \"{extent}\"\n"), "cast").unwrap();
-        let treater = Treater {
-            mesh: &mesh,
-            doubles: &doubles,
-            casting: &Casting::resolve(&plan, &cast, &[], &[]).unwrap(),
-            regions: &[],
-            card: None,
-            time_base: plan.video.time_base,
-            start: 0,
-            seed: 1,
-            faults: &Faults::default(),
-        };
-        let work = FaceWork {
-            track: 1,
-            sample: plan.tracks[0].samples(0, 1).unwrap()[0].1.clone(),
-            typical_width: 80.0,
-            confirmed: true,
-            frontal: true,
-            motion: motion.clone(),
-            light: Some(LightProbe::even([0.6, 0.5, 0.4])),
-        };
-        let raw = RawFrame { frame: checkerboard(), index: FrameIndex(0), pts: Timestamp(0), duration: None };
-        let done = treater.treat(raw, &[work], false).unwrap();
+        let done = swapped(&plan, &format!("extent = \"{extent}\""), (&mesh, &name, &double), &[&motion]);
         assert_eq!(done.outcomes[0].1, Outcome::Swapped);
         let f = done.frame.frame();
         [[150, 45, 170, 60], [104, 100, 114, 125], [206, 100, 216, 125], [2, 2, 30, 30]].map(|r| detail(f, r))

@@ -114,6 +114,7 @@ impl FundamentalTracker {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trials::{noise, pulse_train, share_near};
     use super::*;
     use crate::voice::HOP;
 
@@ -128,29 +129,14 @@ mod tests {
     #[test]
     fn pulse_trains_are_measured_within_a_percent() {
         for f0 in [70.0, 110.0, 200.0, 390.0] {
-            let mut x = vec![0.0; 16000];
-            let mut t = 0.0;
-            while t < 15990.0 {
-                for k in 0..10 {
-                    x[t as usize + k] += (-0.3 * k as f64).exp() * (0.9 * k as f64).cos();
-                }
-                t += 16000.0 / f0;
-            }
-            let f = track(&x);
-            let good = f.iter().filter(|v| (*v / f0 - 1.0).abs() < 0.01).count();
-            assert!(good as f64 > 0.9 * f.len() as f64, "{f0}: {good} of {}", f.len());
+            let share = share_near(&track(&pulse_train(f0)), f0, 0.01);
+            assert!(share > 0.9, "{f0}: {share}");
         }
     }
 
     #[test]
     fn noise_and_silence_are_unvoiced() {
-        let mut state = 1_u64;
-        let mut noise = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5
-        };
-        let x: Vec<f64> = (0..16000).map(|_| noise()).collect();
-        let voiced = track(&x).iter().filter(|f| **f > 0.0).count();
+        let voiced = track(&noise()).iter().filter(|f| **f > 0.0).count();
         assert!(voiced < 5, "{voiced}");
         assert!(track(&vec![0.0; 8000]).iter().all(|f| *f == 0.0));
         assert!(track(&vec![f64::NAN; 8000]).iter().all(|f| *f == 0.0));

@@ -39,6 +39,8 @@ mod stream;
 mod synth;
 mod tables;
 mod transport;
+#[cfg(test)]
+mod trials;
 pub mod turns;
 mod vocoder;
 mod vtln;
