@@ -306,7 +306,8 @@ pub fn render_and_verify(
                 let last = attempt >= RECASTS;
                 let changed = change(&refused.accused, &refused.missed, &refused.report, last)?;
                 // Two voices may share a few pulses by chance; with other noise and timing they do not again.
-                let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| f.kind == "sound.raw");
+                let sound = |kind: &str| ["sound.raw", "sound.mixed"].contains(&kind);
+                let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| sound(&f.kind));
                 if attempt == ATTEMPTS || !(changed || chance) {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
                 }
@@ -339,7 +340,7 @@ fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
 
 /// Most renders of one film before it is given up.
 const ATTEMPTS: u32 = 5;
-/// Renders after which raw voice that the attack finds is no chance.
+/// Renders after which raw voice that the attack finds, or a share of it mixed in, is no chance.
 const SOUND_ATTEMPTS: u32 = 3;
 /// Renders after which people whom the attack finds get another double; later they are covered.
 const RECASTS: u32 = 2;
