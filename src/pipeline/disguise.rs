@@ -268,6 +268,7 @@ pub fn render_and_verify(
     let mut covered: BTreeSet<u32> = BTreeSet::new();
     let mut earnest: BTreeSet<u32> = BTreeSet::new();
     let mut best: Option<Cleared> = None;
+    let mut heard = 0;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         casting.protect_all_but(&known);
@@ -284,7 +285,8 @@ pub fn render_and_verify(
             Ok::<bool, Error>(weak | recast | added)
         };
         match tried {
-            Attempt::Cleared(cleared) => {
+            Attempt::Cleared(mut cleared) => {
+                cleared.report.findings.extend(heard_before(heard));
                 let near = if job.models.is_built_in(Role::Embedding) { vec![] } else { cleared.near_misses() };
                 if best.as_ref().is_none_or(|b| cleared.nearest() < b.nearest()) {
                     best = Some(*cleared);
@@ -311,6 +313,7 @@ pub fn render_and_verify(
                 if attempt == ATTEMPTS || !(changed || chance) {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
                 }
+                heard += u64::from(chance);
                 let how = if changed { "another double, or a cover" } else { "other noise" };
                 progress.note(&format!(
                     "the attack succeeded ({}): trying again with {how}",
@@ -323,6 +326,19 @@ pub fn render_and_verify(
     let published = best.ok_or(Error::Cancelled)?.publish(job)?;
     job.checkpoint.end();
     Ok(published)
+}
+
+/// What the reader of a report must know of renders that were refused for raw voice alone.
+fn heard_before(renders: u64) -> Option<Finding> {
+    (renders > 0).then(|| Finding {
+        kind: "sound.again".into(),
+        frame: None,
+        track: None,
+        count: renders,
+        note: "the attack heard raw voice in earlier renders of this film and none in this one: two voices can share a few \
+               pulses by chance, but listen through the film before you publish it"
+            .into(),
+    })
 }
 
 fn frames_of(plan: &Plan) -> Option<u64> {

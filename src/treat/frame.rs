@@ -84,9 +84,6 @@ impl Treater<'_> {
         }
         // After the regions: what dissolves back may not bring back what a region hides.
         let original = self.any_reveal(work, seconds).then(|| frame.clone());
-        // Dissolving veils first: they bring original pixels back, and every other face that these show is treated
-        // afterwards. Then what may be no face, so that no double is bent or drawn from it or under it. Then by size:
-        // large faces are nearer to the camera and cover those behind.
         let plans: Vec<(TrackTreatment, bool)> = work
             .iter()
             .map(|w| {
@@ -95,12 +92,15 @@ impl Treater<'_> {
                 (t, over)
             })
             .collect();
-        let echo: Vec<bool> = (0..work.len()).map(|i| self.is_echo(work, &plans, i)).collect();
+        let echo: Vec<Option<f32>> = (0..work.len()).map(|i| self.echo_width(work, &plans, i)).collect();
+        // Dissolving veils first: they bring original pixels back, and every other face that these show is treated
+        // afterwards. Then what may be no face, or is one seen twice, so that no double is bent or drawn from it or under
+        // it. Then by size: large faces are nearer to the camera and cover those behind.
         let mut order: Vec<usize> = (0..work.len()).collect();
         order.sort_by(|a, b| {
             let fixed = |i: usize| dissolve(&plans[i].0, seconds).is_none();
             let size = |i: usize| work[i].sample.rect.area();
-            let sure = |i: usize| work[i].confirmed && !echo[i];
+            let sure = |i: usize| work[i].confirmed && echo[i].is_none();
             fixed(*a)
                 .cmp(&fixed(*b))
                 .then(sure(*a).cmp(&sure(*b)))
@@ -113,8 +113,8 @@ impl Treater<'_> {
             let (treatment, revealed) = &plans[i];
             let (outcome, touched) = if *revealed {
                 (Outcome::Revealed, vec![])
-            } else if echo[i] {
-                average_face(&mut frame, &work[i], CoverReason::NoMesh, 1.0)?
+            } else if let Some(width) = echo[i] {
+                average_face(&mut frame, &work[i], CoverReason::NoMesh, width)?
             } else {
                 self.treat_face(&mut frame, &work[i], treatment, &neighbours(work, i), index.0)?
             };
@@ -135,25 +135,27 @@ impl Treater<'_> {
         Ok(FrameResult { frame: ClearedFrame::new(frame, index, pts, duration), outcomes, matte })
     }
 
-    /// Whether a face is another's, seen a second time: the same person's, most of it and its middle on the other, which gets
-    /// its double in this frame. A cover of the whole head would only frame that double.
-    fn is_echo(&self, work: &[FaceWork], plans: &[(TrackTreatment, bool)], i: usize) -> bool {
+    /// Width of the whole face if this one is a part of it, seen a second time: the same person's, most of it and its middle on
+    /// the other, which gets its double in this frame. A cover of the whole head would only frame that double.
+    fn echo_width(&self, work: &[FaceWork], plans: &[(TrackTreatment, bool)], i: usize) -> Option<f32> {
         let swapped = |k: usize| match &plans[k] {
             (TrackTreatment { face: FaceTreatment::Swap { double, .. }, reveal: None, .. }, false) => Some(double),
             _ => None,
         };
         let drawn = |k: usize| work[k].confirmed && work[k].motion.is_some() && work[k].light.is_some();
         let holds = |r: &Rect<InFrame>, p: Point<InFrame>| r.x0 < p.x && p.x < r.x1 && r.y0 < p.y && p.y < r.y1;
-        let Some(own) = swapped(i) else { return false };
+        let own = swapped(i)?;
         if !work[i].confirmed || work[i].motion.is_some() {
-            return false;
+            return None;
         }
-        (0..work.len()).filter(|&k| k != i && swapped(k) == Some(own) && drawn(k)).any(|k| {
+        let whole = (0..work.len()).filter(|&k| k != i && swapped(k) == Some(own) && drawn(k)).find(|&k| {
             let mesh = work[k].motion.as_ref().and_then(|m| mesh_bounds(&m.target));
             let (rect, other) = (work[i].sample.rect, work[k].sample.rect);
             let shared = rect.intersection(&other).area() / rect.area().max(1.0);
             shared >= ECHO_SHARED && mesh.is_some_and(|m| holds(&m, rect.centre()) && m.iou(&other) > 0.3)
-        })
+        })?;
+        // Half a face is averaged in the cells of a whole one.
+        Some(work[i].sample.rect.width().max(work[whole].sample.rect.width()))
     }
 
     fn any_reveal(&self, work: &[FaceWork], seconds: f64) -> bool {
@@ -202,7 +204,9 @@ impl Treater<'_> {
             FaceTreatment::Swap { double, halo, extent } => {
                 match self.try_swap(frame, work, double, *halo, *extent, others, index) {
                     Ok(touched) => return Ok((Outcome::Swapped, touched)),
-                    Err(reason @ CoverReason::Doubtful) => return average_face(frame, work, reason, DOUBT_CELLS),
+                    Err(reason @ CoverReason::Doubtful) => {
+                        return average_face(frame, work, reason, DOUBT_CELLS * work.sample.rect.width());
+                    }
                     Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
                 }
             }
@@ -291,16 +295,18 @@ impl Treater<'_> {
     }
 }
 
-/// Averages away the place of a face alone, in cells that are `cells` times those of a blur: safe if it is a face, bearable if
-/// it is a curtain.
+/// Averages away the place of a face alone, in the cells of one of `width` pixels: safe if it is a face, bearable if it is a
+/// curtain.
 fn average_face(
     frame: &mut Frame,
     work: &FaceWork,
     reason: CoverReason,
-    cells: f32,
+    width: f32,
 ) -> Result<(Outcome, Vec<Touched>)> {
     let rect = sound_rect(work)?.grown(0.1, 0.15, 0.1, 0.1);
-    let touched = redact::cover(frame, &Shape::face(&rect), Cover::Blur, cells * rect.width());
+    // The cells grow with the place.
+    let cells = width * rect.width() / work.sample.rect.width();
+    let touched = redact::cover(frame, &Shape::face(&rect), Cover::Blur, cells);
     Ok((Outcome::Covered(reason), touched.into_iter().collect()))
 }
 
