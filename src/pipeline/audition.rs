@@ -5,26 +5,31 @@
 
 use super::prepare::neutral_of;
 use crate::Result;
-use crate::geom::{InFrame, Rect};
+use crate::geom::{InFrame, Point, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, Matte, PixelLayout};
+use crate::infer::{ModelSet, Role, Runtime};
+use crate::plan::Likeness;
 use crate::plan::{Plan, PlanPerson};
 use crate::swap::{self, Double, FacePoints, Mesh, Neutral};
 use crate::treat::SMALLEST_SWAP_PX;
-use crate::vision::Embedder;
+use crate::verify::Strangers;
+use crate::vision::{Detector, Embedding, EmbeddingModel, Look, MobileFaceNet, Networks, alignment, five_of_mesh};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// People for whom doubles are tried: those seen longest. Everybody else is cast by the doubles' portraits.
 const MOST_PEOPLE: usize = 16;
-/// Frames of each.
-const FRAMES: u64 = 3;
+/// Least and most frames of each.
+const FRAMES: (u64, u64) = (3, 8);
+/// Frames of all of them together, beyond the least.
+const ALL_FRAMES: u64 = 24;
 /// Picture around a face, in its own sizes.
 const AROUND: f32 = 0.8;
 /// Largest side of such a picture in pixels; larger faces are not tried.
 const MOST_SIDE: usize = 1600;
 
-/// How like each person a double turned out: cosine of the tried faces' mean with the person, by number.
-pub(super) type Likeness = BTreeMap<u32, f32>;
+/// Lowest score at which a tried double is seen as a face.
+const SEEN: f32 = 0.5;
 
 struct Wanted {
     person: u32,
@@ -52,12 +57,14 @@ impl Audition {
     pub fn new(plan: &Plan) -> Result<Self> {
         let mut people: Vec<&PlanPerson> = plan.people.iter().filter(|p| !p.embedding.is_empty()).collect();
         people.sort_by_key(|p| (std::cmp::Reverse(p.frames), p.id));
+        people.truncate(MOST_PEOPLE);
+        let each = (ALL_FRAMES / people.len().max(1) as u64).clamp(FRAMES.0, FRAMES.1);
         let mut wanted: BTreeMap<u64, Vec<Wanted>> = BTreeMap::new();
-        for person in people.into_iter().take(MOST_PEOPLE) {
+        for person in people {
             let mut total = 0u64;
             each_mesh(plan, person, &mut |_, _, _| total += 1)?;
-            let chosen: Vec<u64> =
-                (0..FRAMES.min(total)).map(|k| (2 * k + 1) * total / (2 * FRAMES.min(total))).collect();
+            let n = each.min(total);
+            let chosen: Vec<u64> = (0..n).map(|k| (2 * k + 1) * total / (2 * n)).collect();
             let mut at = 0u64;
             each_mesh(plan, person, &mut |frame, rect, points| {
                 if chosen.contains(&at) {
@@ -93,14 +100,17 @@ impl Audition {
         plan: &Plan,
         mesh: &Mesh,
         doubles: &[Double],
-        embedder: &mut Embedder,
-    ) -> Result<Vec<Likeness>> {
+        jury: &mut Jury,
+    ) -> Result<Vec<BTreeMap<u32, Likeness>>> {
         let mut neutrals: BTreeMap<u32, Neutral> = BTreeMap::new();
+        let mut own: BTreeMap<u32, Vec<Vec<f32>>> = BTreeMap::new();
         for person in &plan.people {
-            if self.scenes.iter().any(|s| s.person == person.id)
+            let scenes = || self.scenes.iter().filter(|s| s.person == person.id);
+            if scenes().next().is_some()
                 && let Some(n) = neutral_of(plan, mesh, &person.tracks)?
             {
                 neutrals.insert(person.id, n);
+                own.insert(person.id, jury.means(scenes().map(|s| (&s.picture, &s.points)))?);
             }
         }
         let mut all = Vec::new();
@@ -113,21 +123,88 @@ impl Audition {
                     Some((s.person, frame, points))
                 })
                 .collect();
-            let mut sums: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-            for (person, frame, points) in &drawn {
-                let Some(e) = embedder.embed_mesh(frame, points)? else { continue };
-                let sum = sums.entry(*person).or_insert_with(|| vec![0.0; e.0.len()]);
-                sum.iter_mut().zip(&e.0).for_each(|(s, v)| *s += v);
+            let mut likeness = BTreeMap::new();
+            for (person, own) in &own {
+                let faces = drawn.iter().filter(|d| d.0 == *person).map(|d| (&d.1, &d.2));
+                let seen = jury.means(faces)?;
+                if let Some(l) = jury.compare(&seen, own) {
+                    likeness.insert(*person, l);
+                }
             }
-            let against = |(id, sum): (&u32, &Vec<f32>)| {
-                let own = &plan.person(*id)?.embedding;
-                let norm = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
-                let dot: f32 = sum.iter().zip(own).map(|(a, b)| a * b).sum();
-                (norm > 1e-6 && own.len() == sum.len()).then_some((*id, dot / norm))
-            };
-            all.push(sums.iter().filter_map(against).collect());
+            all.push(likeness);
         }
         Ok(all)
+    }
+}
+
+/// Sees a tried double as the attack on the film will: by a detector, and by recognisers with the strangers they know.
+pub(super) struct Jury {
+    detector: Box<dyn Detector>,
+    seats: Vec<(MobileFaceNet, Option<Strangers>)>,
+}
+
+impl Jury {
+    /// Opens the strongest recogniser, and every other one that knows strangers.
+    ///
+    /// # Errors
+    /// `Model`.
+    pub fn open(models: &ModelSet, runtime: &Runtime) -> Result<Self> {
+        let mut seats = Vec::new();
+        for (i, network) in models.all().iter().filter(|m| m.entry.role == Role::Embedding).enumerate() {
+            let strangers = Strangers::of(network);
+            let known = |s: &Strangers| {
+                seats.iter().any(|(_, t): &(_, Option<Strangers>)| t.as_ref().is_some_and(|t| t.are(s)))
+            };
+            if i == 0 || strangers.as_ref().is_some_and(|s| !known(s)) {
+                seats.push((MobileFaceNet::open(runtime, network)?, strangers));
+            }
+        }
+        Ok(Jury { detector: Networks::open(models, runtime)?.detector, seats })
+    }
+
+    /// Eyes, nose and mouth corners as the detector sees them, or else those of the mesh.
+    fn five(&mut self, frame: &Frame, mesh: &FacePoints) -> Result<Option<[Point<InFrame>; 5]>> {
+        if let Some(place) = bounds(mesh)
+            && let Some(look) = Look::around(frame, &place, 2.2, 256, SEEN)
+        {
+            let found = self.detector.detect(frame, &look)?;
+            let near = found
+                .into_iter()
+                .filter(|d| d.has_points && d.rect.iou(&place) > 0.3 && alignment(&d.points).is_some());
+            if let Some(best) = near.max_by(|a, b| a.score.total_cmp(&b.score)) {
+                return Ok(Some(best.points));
+            }
+        }
+        Ok(five_of_mesh(mesh).filter(|p| alignment(p).is_some()))
+    }
+
+    /// The mean of some faces as each recogniser sees it; empty where there is none.
+    fn means<'f>(&mut self, faces: impl Iterator<Item = (&'f Frame, &'f FacePoints)>) -> Result<Vec<Vec<f32>>> {
+        let mut sums = vec![vec![]; self.seats.len()];
+        for (frame, points) in faces {
+            let Some(five) = self.five(frame, points)? else { continue };
+            for ((model, _), sum) in self.seats.iter_mut().zip(&mut sums) {
+                let e = model.embed(frame, &five)?;
+                sum.resize(e.0.len(), 0.0);
+                sum.iter_mut().zip(&e.0).for_each(|(s, v)| *s += v);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// How like two means are; `None` if the first recogniser has not seen both.
+    fn compare(&self, seen: &[Vec<f32>], own: &[Vec<f32>]) -> Option<Likeness> {
+        let mut cosine = None;
+        let mut places = (0.0, 0);
+        for ((_, strangers), (seen, own)) in self.seats.iter().zip(seen.iter().zip(own)) {
+            let both = Embedding::new(seen.clone()).ok().zip(Embedding::new(own.clone()).ok());
+            let Some((seen, own)) = both else { continue };
+            cosine = cosine.or(Some(seen.cosine(&own)));
+            if let Some(s) = strangers {
+                places = (places.0 + (s.rank(&seen, &own) as f32).ln(), places.1 + 1);
+            }
+        }
+        Some(Likeness { cosine: cosine?, rank: (places.1 > 0).then(|| (places.0 / places.1 as f32).exp()) })
     }
 }
 
@@ -156,4 +233,13 @@ fn draw(mesh: &Mesh, double: &Double, neutral: &Neutral, scene: &Scene) -> Optio
     let face = swap::render(mesh, double, &motion, &light, (frame.width, frame.height), 1).ok()?;
     swap::composite(mesh, &mut frame, &motion, &face, 0.0, &[]).ok()?;
     Some((frame, motion.target))
+}
+
+/// The box of a mesh; `None` if it has no finite point.
+fn bounds(mesh: &FacePoints) -> Option<Rect<InFrame>> {
+    let finite = || mesh.iter().filter(|p| p[0].is_finite() && p[1].is_finite());
+    let [x0, y0, x1, y1] = finite().fold([f32::MAX, f32::MAX, f32::MIN, f32::MIN], |b, p| {
+        [b[0].min(p[0]), b[1].min(p[1]), b[2].max(p[0]), b[3].max(p[1])]
+    });
+    (x0 < x1 && y0 < y1).then(|| Rect::new(x0, y0, x1, y1))
 }

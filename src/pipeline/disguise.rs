@@ -1,6 +1,6 @@
 //! The whole way of a film: analyse, cast, render, verify, publish.
 
-use super::audition::Audition;
+use super::audition::{Audition, Jury};
 use super::checkpoint::{Checkpoint, SEARCH};
 use super::prepare::neutral_of;
 use super::texts::{self, Texts};
@@ -11,7 +11,9 @@ use crate::files::PartFile;
 use crate::image::Frame;
 use crate::infer::{ModelSet, Role, Runtime};
 use crate::media::{EncoderOverrides, Limits, Preset, Probe};
-use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, fingerprint};
+use crate::plan::{
+    Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Finding, ModelUsed, Plan, PlanTrack, fingerprint,
+};
 use crate::report::{IdentityReport, Pictures, Report};
 use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
@@ -273,8 +275,16 @@ pub fn render_and_verify(
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
-        let doubles = load_doubles(job.doubles, &mesh, &casting, &earnest)?;
+        let resembled = near_by_audition(&plan, &casting, &choices);
+        let doubles = load_doubles(job.doubles, &mesh, &casting, (&earnest, &resembled))?;
         let tried = attempt_once(job, &plan, probe, &mesh, (&casting, &doubles), &searched, &texts, progress, cancel)?;
+        let near = match &tried {
+            Attempt::Cleared(c) if !job.models.is_built_in(Role::Embedding) => {
+                let better = |alias: &String| is_better_left(alias, &c.report, &plan, &casting, &choices);
+                c.near_misses().into_iter().filter(better).collect()
+            }
+            _ => vec![],
+        };
         let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
@@ -287,7 +297,6 @@ pub fn render_and_verify(
         match tried {
             Attempt::Cleared(mut cleared) => {
                 cleared.report.findings.extend(heard_before(heard));
-                let near = if job.models.is_built_in(Role::Embedding) { vec![] } else { cleared.near_misses() };
                 if best.as_ref().is_none_or(|b| cleared.nearest() < b.nearest()) {
                     best = Some(*cleared);
                 }
@@ -368,6 +377,8 @@ const NEAR_ATTEMPTS: u32 = 3;
 /// Cosine of a person's mean output face with the original from which another double is tried, though the film would be
 /// cleared: among a thousand strangers, some are nearer to the person than 0.22, few are nearer than 0.3.
 const NEAR: f32 = 0.22;
+/// The same of the few frames on which a double was tried, from which its differences are exaggerated more.
+const NEAR_TRIED: f32 = 0.15;
 /// Place among strangers from which one who looks through a list of suspects does not come to the person soon.
 const NEAR_RANK: u64 = 20;
 /// What a place nearer than that costs, in cosine, when attempts are compared.
@@ -536,21 +547,47 @@ fn attempt_once(
     Ok(Attempt::Cleared(Box::new(Cleared { part, matte: matte_part, summary, report, pictures })))
 }
 
-/// The doubles of a casting by name; `a+b` is the person between two. Those who stand in for a track of `earnest` do not laugh.
+/// Whether a double is left that came out farther from this person, when it was tried, than the present one in the film.
+fn is_better_left(alias: &str, report: &Report, plan: &Plan, casting: &Casting, choices: &[DoubleChoice]) -> bool {
+    let person = report.people.iter().find(|p| p.alias == alias);
+    let Some((person, identity)) = person.and_then(|p| Some((p, p.identity.as_ref()?))) else { return false };
+    let tracks = || person.tracks.iter().filter_map(|t| plan.track(*t));
+    let is_present = |c: &DoubleChoice, t: u32| casting.double_of(t).is_some_and(|d| d.split('+').any(|n| n == c.name));
+    let is_better = |c: &DoubleChoice, t: &PlanTrack| {
+        let tried = c.likeness.get(&t.person).map(|l| l.cosine);
+        !c.refused_for.contains(&t.person) && !is_present(c, t.id) && tried.is_none_or(|v| v < identity.cosine_track)
+    };
+    tracks().any(|t| choices.iter().any(|c| is_better(c, t)))
+}
+
+/// Tracks of people whom their double resembles, as far as it was tried on them.
+fn near_by_audition(plan: &Plan, casting: &Casting, choices: &[DoubleChoice]) -> BTreeSet<u32> {
+    let likeness = |track: u32, person: u32| {
+        let name = casting.double_of(track)?;
+        choices.iter().find(|c| c.name == name)?.likeness.get(&person).map(|l| l.cosine)
+    };
+    let near = |t: &&PlanTrack| likeness(t.id, t.person).is_some_and(|c| c >= NEAR_TRIED);
+    plan.tracks.iter().filter(near).map(|t| t.id).collect()
+}
+
+/// The doubles of a casting by name; `a+b` is the person between two. Those who stand in for a track of `earnest` do not laugh,
+/// and their differences are exaggerated more, as for those of `near`.
 fn load_doubles(
     library: &DoubleLibrary,
     mesh: &Mesh,
     casting: &Casting,
-    earnest: &BTreeSet<u32>,
+    (earnest, near): (&BTreeSet<u32>, &BTreeSet<u32>),
 ) -> Result<BTreeMap<String, Double>> {
     let names = casting.doubles();
     let one = |name: &String| {
-        let is_earnest = earnest.iter().any(|t| casting.double_of(*t) == Some(name.as_str()));
+        let stands_for = |tracks: &BTreeSet<u32>| tracks.iter().any(|t| casting.double_of(*t) == Some(name.as_str()));
+        let is_earnest = stands_for(earnest);
         let load = |n: &str| if is_earnest { library.load_earnest(mesh, n) } else { library.load(mesh, n) };
-        match name.split_once('+') {
+        let double = match name.split_once('+') {
             Some((a, b)) => Double::blend(&load(a)?, &load(b)?, 0.5, name),
             None => load(name),
-        }
+        }?;
+        Ok(if is_earnest || stands_for(near) { double.exaggerated() } else { double })
     };
     let loaded: Vec<Double> = names.par_iter().map(one).collect::<Result<_>>()?;
     Ok(names.into_iter().zip(loaded).collect())
@@ -592,7 +629,7 @@ fn choices(
         .flatten()
         .collect();
     let tried = match audition {
-        Some(a) => a.try_all(plan, mesh, &loaded, &mut embedder)?,
+        Some(a) => a.try_all(plan, mesh, &loaded, &mut Jury::open(models, runtime)?)?,
         None => vec![BTreeMap::new(); loaded.len()],
     };
     library

@@ -75,8 +75,18 @@ pub struct DoubleChoice {
     pub any_looks_for: Vec<u32>,
     /// How far the face shape of each person (by number) is from the double's, root mean square in face widths.
     pub shape_gap: BTreeMap<u32, f32>,
-    /// Cosine of each person (by number) with this double drawn on them, where that was tried.
-    pub likeness: BTreeMap<u32, f32>,
+    /// How like each person (by number) this double looks when it is drawn on them, where that was tried.
+    pub likeness: BTreeMap<u32, Likeness>,
+}
+
+/// How like a person a double turned out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likeness {
+    /// Cosine of the drawn faces' mean with the person, by the strongest recogniser.
+    pub cosine: f32,
+    /// The person's place among strangers in the order of likeness to the drawn faces, from 1: the geometric mean over all
+    /// recognisers that know strangers.
+    pub rank: Option<f32>,
 }
 
 /// Cosine above which a double resembles a person too much to stand in for them.
@@ -88,6 +98,13 @@ const OTHER_SEX: f32 = 10.0;
 const BEARD: f32 = 6.0;
 /// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
 const TOO_NEAR: f32 = 0.16;
+
+/// Cosine of a person with a double drawn on them below which it is as far as any other.
+const FAR: f32 = 0.05;
+/// Place among strangers from which on a double is as good as any other.
+const FAR_RANK: f32 = 100.0;
+/// Cost of every e-fold that the place is nearer.
+const PLACE: f32 = 1.6;
 
 /// CIE L* of a display-referred colour.
 pub(crate) fn lightness(rgb: [f32; 3]) -> f32 {
@@ -295,11 +312,14 @@ impl<'a> Chooser<'a> {
         }
         let skin = double.skin.map_or(0.5, |s| ((lightness(person.tone) - s) / 14.0).powi(2));
         let alike = match double.likeness.get(&person.id) {
-            Some(c) => c.max(0.0) * 8.0 + (c - TOO_NEAR).max(0.0) * 60.0,
+            Some(Likeness { cosine: c, rank }) => {
+                let place = rank.map_or(0.0, |r| (FAR_RANK / r.max(1.0)).ln().max(0.0));
+                (c - FAR).max(0.0) * 15.0 + (c - TOO_NEAR).max(0.0) * 60.0 + place * PLACE
+            }
             None => cosine(&person.embedding, &double.embedding)
                 .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0),
         };
-        let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.02).powi(2).min(12.0));
+        let shape = double.shape_gap.get(&person.id).map_or(1.0, |g| (g / 0.025).powi(2).min(10.0));
         let sex = match (self.womanly(person), double.sex.as_deref()) {
             (Some(w), Some("man")) => w.max(0.0) * OTHER_SEX,
             (Some(w), Some("woman")) => (-w).max(0.0) * OTHER_SEX,
@@ -458,11 +478,31 @@ mod tests {
         (d[0].sex, d[1].sex) = (Some("woman".into()), Some("man".into()));
         d[0].shape_gap.insert(0, 0.01);
         d[1].shape_gap.insert(0, 0.02);
-        (d[0].likeness, d[1].likeness) = ([(0, 0.20)].into(), [(0, 0.05)].into());
+        let tried = |cosine, rank| [(0, Likeness { cosine, rank: Some(rank) })].into();
+        (d[0].likeness, d[1].likeness) = (tried(0.20, 400.0), tried(0.05, 400.0));
         let pick = |d: &[DoubleChoice]| Casting::resolve(&plan, &Cast::default(), d, &[]).unwrap().doubles();
         assert_eq!(pick(&d), ["d00"]);
         d.iter_mut().for_each(|d| d.any_looks_for.push(0));
         assert_eq!(pick(&d), ["d01"]);
+    }
+
+    #[test]
+    fn a_double_that_came_out_far_from_the_person_is_taken() {
+        let mut plan = plan(&[&[1]]);
+        plan.people[0].tone = [0.75, 0.6, 0.5];
+        plan.people[0].embedding = vec![1.0, 0.0];
+        let mut d = doubles(3);
+        (d[0].skin, d[1].skin, d[2].skin) = (Some(66.0), Some(66.0), Some(66.0));
+        d.iter_mut().for_each(|d| drop(d.shape_gap.insert(0, 0.02)));
+        let tried = |cosine, rank| [(0, Likeness { cosine, rank })].into();
+        (d[0].likeness, d[1].likeness) = (tried(0.12, Some(8.0)), tried(0.12, Some(60.0)));
+        d[2].likeness = tried(0.30, None);
+        let pick = |d: &[DoubleChoice]| Casting::resolve(&plan, &Cast::default(), d, &[]).unwrap().doubles();
+        assert_eq!(pick(&d), ["d01"], "as like in numbers, but some strangers are more so");
+        d[1].shape_gap.insert(0, 0.07);
+        assert_eq!(pick(&d), ["d00"], "a face of quite another shape cannot carry the expression");
+        (d[0].likeness, d[1].likeness) = (tried(0.40, Some(1.0)), tried(0.40, Some(1.0)));
+        assert_eq!(pick(&d), ["d02"]);
     }
 
     #[test]

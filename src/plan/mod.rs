@@ -13,7 +13,7 @@ mod timecode;
 
 pub use cast::{Cast, Effect, Extent, FaceChoice, Follow, PersonCast, Region, Reveal, VoiceChoice};
 pub(crate) use casting::lightness;
-pub use casting::{Casting, DEFAULT_HALO, DoubleChoice, FaceTreatment, RedactStyle, TrackTreatment};
+pub use casting::{Casting, DEFAULT_HALO, DoubleChoice, FaceTreatment, Likeness, RedactStyle, TrackTreatment};
 pub use disclaimer::{Disclaimer, USUAL_DISCLAIMER};
 pub(crate) use file::MAGIC;
 pub(crate) use file::parse_for_fuzzing;

@@ -57,6 +57,7 @@ pub struct Double {
     /// Where the face comes from.
     pub kind: DoubleKind,
     exemplars: Vec<Exemplar>,
+    exaggeration: f32,
 }
 
 /// What `double.toml` says of a double.
@@ -172,7 +173,8 @@ impl Double {
             return Err(bad("no exemplar named neutral, or too many"));
         };
         exemplars[..=at].rotate_right(1);
-        Ok(Double { name: name.to_owned(), description: description.to_owned(), kind, exemplars })
+        let (name, description) = (name.to_owned(), description.to_owned());
+        Ok(Double { name, description, kind, exemplars, exaggeration: super::geometry::USUAL })
     }
 
     /// A double from the contents of its folder: the text of `double.toml` and of `shapes.json` (a list of shapes),
@@ -222,6 +224,18 @@ impl Double {
     #[must_use]
     pub fn shape(&self) -> &[[f32; 3]] {
         &self.exemplars[0].shape
+    }
+
+    /// Share of its differences from a person that is added to them when it is drawn.
+    pub(crate) fn exaggeration(&self) -> f32 {
+        self.exaggeration
+    }
+
+    /// The same double, drawn with its differences from the person exaggerated more: for people whom it resembles.
+    #[must_use]
+    pub fn exaggerated(mut self) -> Self {
+        self.exaggeration = super::geometry::STRONG;
+        self
     }
 
     /// Whether the base region always shows the resting face: expressions of a composite are averages of other

@@ -45,6 +45,7 @@ mod subjects;
 mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
+pub(crate) use strangers::Strangers;
 
 use crate::card::Card;
 use crate::geom::{InFrame, Rect};

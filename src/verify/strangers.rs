@@ -20,6 +20,8 @@ const HEADER: usize = 8 + 32 + 4 + 4;
 /// Faces of people who are in no film, seen by one network.
 pub(crate) struct Strangers {
     faces: Vec<Embedding>,
+    /// Hash of the network, without regard to the precision of its weights.
+    network: String,
 }
 
 impl Strangers {
@@ -43,13 +45,19 @@ impl Strangers {
             return None;
         }
         let vector = |cells: &[u8]| Embedding::new(cells.iter().map(|c| f32::from(c.cast_signed())).collect()).ok();
-        Some(Strangers { faces: values.chunks_exact(size).map(vector).collect::<Option<_>>()? })
+        let faces = values.chunks_exact(size).map(vector).collect::<Option<_>>()?;
+        Some(Strangers { faces, network: sha256.to_owned() })
     }
 
     /// Strangers with these faces.
     #[cfg(test)]
     pub(crate) fn with(faces: Vec<Embedding>) -> Self {
-        Strangers { faces }
+        Strangers { faces, network: String::new() }
+    }
+
+    /// Whether another network of the same weights saw them.
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        self.network == others.network
     }
 
     /// How many they are.

@@ -3,6 +3,7 @@
 mod choose;
 mod motion;
 mod neutral;
+mod push;
 mod retarget;
 mod similarity;
 mod smooth;
@@ -11,6 +12,7 @@ pub use choose::{Mix, Region};
 pub use motion::{FaceMotion, plan_motion};
 pub(crate) use neutral::canonical;
 pub use neutral::{Neutral, estimate_neutral};
+pub(crate) use push::{STRONG, USUAL};
 pub use similarity::{Pose, Similarity};
 
 #[cfg(test)]
