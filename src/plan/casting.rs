@@ -493,7 +493,9 @@ mod tests {
         plan.people[0].embedding = vec![1.0, 0.0];
         let mut d = doubles(3);
         (d[0].skin, d[1].skin, d[2].skin) = (Some(66.0), Some(66.0), Some(66.0));
-        d.iter_mut().for_each(|d| drop(d.shape_gap.insert(0, 0.02)));
+        for double in &mut d {
+            double.shape_gap.insert(0, 0.02);
+        }
         let tried = |cosine, rank| [(0, Likeness { cosine, rank })].into();
         (d[0].likeness, d[1].likeness) = (tried(0.12, Some(8.0)), tried(0.12, Some(60.0)));
         d[2].likeness = tried(0.30, None);
