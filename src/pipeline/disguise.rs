@@ -285,13 +285,13 @@ pub fn render_and_verify(
             }
             _ => vec![],
         };
-        let mut change = |accused: &[String], missed: &[Missed], report: &Report, last: bool| {
+        let mut change = |accused: &[String], missed: &[Missed], report: &Report, step: Step| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
             // A broad smile is itself a likeness.
             let named = report.people.iter().filter(|p| accused.contains(&p.alias));
             earnest.extend(named.flat_map(|p| &p.tracks));
-            let recast = recast(job, &plan, report, accused, &casting, last, &mut choices, &mut covered);
+            let recast = recast(job, &plan, report, accused, &casting, step, &mut choices, &mut covered);
             Ok::<bool, Error>(weak | recast | added)
         };
         match tried {
@@ -302,20 +302,20 @@ pub fn render_and_verify(
                 }
                 let Some(kept) = &best else { continue };
                 // Whoever is near gets another double, never a cover: that is worse than a double that was cleared.
-                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report, false)? {
+                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report, Step::SameLooks)? {
                     break;
                 }
                 progress
                     .note(&format!("{} is still somewhat like the original: trying another double", near.join(", ")));
             }
             Attempt::Refused(worse) if best.is_some() => {
-                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report, false)? {
+                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report, Step::SameLooks)? {
                     break;
                 }
             }
             Attempt::Refused(refused) => {
-                let last = attempt >= RECASTS;
-                let changed = change(&refused.accused, &refused.missed, &refused.report, last)?;
+                let step = if attempt >= RECASTS { Step::Cover } else { Step::AnyLooks };
+                let changed = change(&refused.accused, &refused.missed, &refused.report, step)?;
                 // Two voices may share a few pulses by chance; with other noise and timing they do not again.
                 let sound = |kind: &str| ["sound.raw", "sound.mixed"].contains(&kind);
                 let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| sound(&f.kind));
@@ -371,9 +371,11 @@ const SOUND_ATTEMPTS: u32 = 3;
 const RECASTS: u32 = 2;
 /// Cosine from which it is not the double that is too like somebody: parts of their own face are still there.
 const OWN_FACE: f32 = 0.5;
+/// … unless the double alone was nearly as like them when it was tried: on heads leant to the side all faces are somewhat alike.
+const OWN_MARGIN: f32 = 0.25;
 
 /// Renders after which a cleared film is good enough, however near the doubles are.
-const NEAR_ATTEMPTS: u32 = 3;
+const NEAR_ATTEMPTS: u32 = 2;
 /// Cosine of a person's mean output face with the original from which another double is tried, though the film would be
 /// cleared: among a thousand strangers, some are nearer to the person than 0.22, few are nearer than 0.3.
 const NEAR: f32 = 0.22;
@@ -383,6 +385,17 @@ const NEAR_TRIED: f32 = 0.15;
 const NEAR_RANK: u64 = 20;
 /// What a place nearer than that costs, in cosine, when attempts are compared.
 const RANK_COST: f32 = 0.01;
+
+/// How far to go for people whom the attack finds, or nearly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// A double of the same looks: the film was cleared as it is.
+    SameLooks,
+    /// Any double.
+    AnyLooks,
+    /// No double.
+    Cover,
+}
 
 enum Attempt {
     Cleared(Box<Cleared>),
@@ -448,7 +461,7 @@ fn recast(
     report: &Report,
     accused: &[String],
     casting: &Casting,
-    last: bool,
+    step: Step,
     choices: &mut [DoubleChoice],
     covered: &mut BTreeSet<u32>,
 ) -> bool {
@@ -464,7 +477,7 @@ fn recast(
         if !accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
-        let shows_through = person.identity.as_ref().is_some_and(|i| i.cosine_max >= OWN_FACE);
+        let worst = person.identity.as_ref().map_or(0.0, |i| i.cosine_max);
         for track in &person.tracks {
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
                 continue;
@@ -472,11 +485,17 @@ fn recast(
             changed = true;
             // What was averaged away or too small for a double is covered whole; another double would change nothing.
             let weak = plan.track(*track).is_some_and(|t| !t.confirmed || t.width_px < crate::treat::SMALLEST_SWAP_PX);
-            if weak || last || shows_through || person.untouched > 0 {
+            let owner = plan.track(*track).map(|t| t.person);
+            let tried =
+                owner.and_then(|o| choices.iter().find(|c| c.name == *double)?.likeness.get(&o).map(|l| l.cosine));
+            let shows_through = worst >= OWN_FACE && tried.is_none_or(|t| worst > t + OWN_MARGIN);
+            if weak || step == Step::Cover || shows_through || person.untouched > 0 {
                 covered.insert(*track);
-            } else if let Some(owner) = plan.track(*track).map(|t| t.person) {
+            } else if let Some(owner) = owner {
                 for c in choices.iter_mut() {
-                    c.any_looks_for.push(owner);
+                    if step == Step::AnyLooks {
+                        c.any_looks_for.push(owner);
+                    }
                     if double.split('+').any(|d| d == c.name) {
                         c.refused_for.push(owner);
                     }
@@ -547,7 +566,8 @@ fn attempt_once(
     Ok(Attempt::Cleared(Box::new(Cleared { part, matte: matte_part, summary, report, pictures })))
 }
 
-/// Whether a double is left that came out farther from this person, when it was tried, than the present one in the film.
+/// Whether a double of the same looks is left that came out farther from this person, when it was tried, than the present one
+/// in the film.
 fn is_better_left(alias: &str, report: &Report, plan: &Plan, casting: &Casting, choices: &[DoubleChoice]) -> bool {
     let person = report.people.iter().find(|p| p.alias == alias);
     let Some((person, identity)) = person.and_then(|p| Some((p, p.identity.as_ref()?))) else { return false };
@@ -555,7 +575,9 @@ fn is_better_left(alias: &str, report: &Report, plan: &Plan, casting: &Casting, 
     let is_present = |c: &DoubleChoice, t: u32| casting.double_of(t).is_some_and(|d| d.split('+').any(|n| n == c.name));
     let is_better = |c: &DoubleChoice, t: &PlanTrack| {
         let tried = c.likeness.get(&t.person).map(|l| l.cosine);
-        !c.refused_for.contains(&t.person) && !is_present(c, t.id) && tried.is_none_or(|v| v < identity.cosine_track)
+        let free = !c.refused_for.contains(&t.person) && !is_present(c, t.id);
+        let present = choices.iter().find(|c| is_present(c, t.id));
+        free && present.is_none_or(|p| p.sex == c.sex) && tried.is_none_or(|v| v < identity.cosine_track)
     };
     tracks().any(|t| choices.iter().any(|c| is_better(c, t)))
 }

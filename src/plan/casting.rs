@@ -93,7 +93,7 @@ pub struct Likeness {
 const TOO_ALIKE: f32 = 0.20;
 
 /// Cost of a double of the other sex, where that is sure.
-const OTHER_SEX: f32 = 10.0;
+const OTHER_SEX: f32 = 16.0;
 /// Cost of a bearded double for somebody who is not surely a man.
 const BEARD: f32 = 6.0;
 /// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
@@ -101,6 +101,8 @@ const TOO_NEAR: f32 = 0.16;
 
 /// Cosine of a person with a double drawn on them below which it is as far as any other.
 const FAR: f32 = 0.05;
+/// Cosine of a person with a double drawn on them above which the attack will find them.
+const FOUND: f32 = 0.30;
 /// Place among strangers from which on a double is as good as any other.
 const FAR_RANK: f32 = 100.0;
 /// Cost of every e-fold that the place is nearer.
@@ -314,7 +316,8 @@ impl<'a> Chooser<'a> {
         let alike = match double.likeness.get(&person.id) {
             Some(Likeness { cosine: c, rank }) => {
                 let place = rank.map_or(0.0, |r| (FAR_RANK / r.max(1.0)).ln().max(0.0));
-                (c - FAR).max(0.0) * 15.0 + (c - TOO_NEAR).max(0.0) * 60.0 + place * PLACE
+                let near = |from: f32, cost: f32| (c - from).max(0.0) * cost;
+                near(FAR, 15.0) + near(TOO_NEAR, 40.0) + near(FOUND, 200.0) + place * PLACE
             }
             None => cosine(&person.embedding, &double.embedding)
                 .map_or(0.0, |c| (c + 0.05).max(0.0) * 12.0 + (c - TOO_ALIKE).max(0.0) * 60.0),
