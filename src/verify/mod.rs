@@ -35,6 +35,7 @@ mod examine;
 mod faces;
 mod heard;
 mod identity;
+mod kinds;
 mod likeness;
 mod people;
 mod regions;
@@ -45,6 +46,7 @@ mod subjects;
 mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
+pub use kinds::{breach, class_of};
 
 use crate::card::Card;
 use crate::geom::{InFrame, Rect};
@@ -54,8 +56,8 @@ use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionReport, Report};
 use crate::vision::Networks;
 use crate::{Error, Result};
+use kinds::{Kind, failure};
 use std::path::Path;
-use streams::failure;
 
 /// How hard to attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +218,7 @@ pub(crate) fn parse_for_fuzzing(output: &Path) {
 pub(crate) fn walk_for_test(output: &Path, texts: usize) -> Vec<String> {
     container::walk(output, texts).map_or_else(
         |e| vec![e.to_string()],
-        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind, o.what)).collect(),
+        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind.word(), o.what)).collect(),
     )
 }
 
@@ -264,7 +266,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     let mut report = empty_report(input, options)?;
     warn_of_gaps(input, &mut warnings);
     let seconds = streams.source.duration_secs.unwrap_or(f64::INFINITY);
-    warnings.extend(heard.lines(seconds).into_iter().map(|l| failure("sound.kept", 1, None, l)));
+    warnings.extend(heard.lines(seconds).into_iter().map(|l| failure(Kind::SoundKept, 1, None, l)));
     let (mut pictures, mut missed, mut accused) = (Pictures::default(), vec![], vec![]);
     if let Some(f) = faces {
         (missed, accused) = (f.missed, f.people.accused);
@@ -335,7 +337,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut failures = frame_failures(&seen);
         if seen.frames.0 != found.frames {
             let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
-            failures.push(failure("frames.source", 1, None, text));
+            failures.push(failure(Kind::FramesSource, 1, None, text));
         }
         let mut warnings = Vec::new();
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
@@ -353,21 +355,21 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
 fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
     let mut out = Vec::new();
     if let Some(why) = &seen.broken {
-        out.push(failure("output.damaged", 1, Some(seen.frames.1), format!("the output breaks off: {why}")));
+        out.push(failure(Kind::OutputDamaged, 1, Some(seen.frames.1), format!("the output breaks off: {why}")));
     }
     let (a, b) = seen.frames;
     if a != b {
         let text = format!("the original has {a} frames, the output {b}: what has no partner was not compared");
-        out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
+        out.push(failure(Kind::FramesCount, a.abs_diff(b), Some(a.min(b)), text));
     }
     if seen.untold.0 > 0 {
         let text = "the cast asks for a disclaimer, and the output does not show it: the audience is not told";
-        out.push(failure("disclaimer.missing", seen.untold.0, seen.untold.1, text));
+        out.push(failure(Kind::DisclaimerMissing, seen.untold.0, seen.untold.1, text));
     }
     if seen.late.0 > 0 {
         let text =
             format!("frames are shown at another time than in the original, by up to {:.1} ms", seen.late.2 * 1000.0);
-        out.push(failure("frames.time", seen.late.0, seen.late.1, text));
+        out.push(failure(Kind::FramesTime, seen.late.0, seen.late.1, text));
     }
     out
 }
@@ -376,7 +378,7 @@ fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
     let sandbox = crate::sandbox::state();
     if sandbox.is_weak() {
         warnings.push(failure(
-            "sandbox.weak",
+            Kind::SandboxWeak,
             1,
             None,
             format!("films were decoded with less than the whole sandbox: {}", sandbox.text()),
@@ -384,9 +386,9 @@ fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
     }
     if input.plan.is_none() {
         let text = "no plan was given: faces that only the analysis found were not attacked, and nobody counts as kept";
-        warnings.push(failure("plan.missing", 1, None, text));
+        warnings.push(failure(Kind::PlanMissing, 1, None, text));
     } else if input.casting.is_none() {
-        warnings.push(failure("cast.missing", 1, None, "no cast was given: everybody had to be changed"));
+        warnings.push(failure(Kind::CastMissing, 1, None, "no cast was given: everybody had to be changed"));
     }
 }
 

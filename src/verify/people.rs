@@ -2,8 +2,8 @@
 
 use super::examine::{Elsewhere, Seen, Sight};
 use super::identity::{self, Attack, Sample};
+use super::kinds::{Kind, failure};
 use super::strangers::Strangers;
-use super::streams::failure;
 use super::subjects::{Subject, treatment_word};
 use crate::plan::{Casting, Plan};
 use crate::report::{Bound, Failure, PersonReport, Pictures};
@@ -310,30 +310,30 @@ fn first<'s>(p: &Person, sights: &'s [Sight], of: impl Fn(&'s Sight) -> Option<u
 }
 
 impl Outcome {
-    fn fail(&mut self, kind: &str, count: u64, first: Option<u64>, text: String) {
+    fn fail(&mut self, kind: Kind, count: u64, first: Option<u64>, text: String) {
         self.failures.push(failure(kind, count, first, text));
     }
 
     fn face_failures(&mut self, p: &Person, r: &PersonReport, sights: &[Sight]) {
         if r.untouched > 0 {
             let at = first(p, sights, |s| s.untouched.1);
-            self.fail("face.untouched", r.untouched, at, format!("the face of {} is still the original's", p.alias));
+            self.fail(Kind::FaceUntouched, r.untouched, at, format!("the face of {} is still the original's", p.alias));
         }
         if r.partly_untouched > 0 {
             let at = first(p, sights, |s| s.partly.1);
             let text = format!("a part of the face of {} (eyes, mouth or a side) resembles the original's", p.alias);
             let firm: u64 = p.subjects.iter().map(|k| sights[*k].firm).sum();
             if are_too_many_parts(&r.treatment, r.partly_untouched, firm, r.face_frames) {
-                self.fail("face.partly", r.partly_untouched, at, text);
+                self.fail(Kind::FacePartly, r.partly_untouched, at, text);
             } else {
-                self.warnings.push(failure("face.partly", r.partly_untouched, at, text));
+                self.warnings.push(failure(Kind::FacePartly, r.partly_untouched, at, text));
             }
         }
         let altered: u64 = p.subjects.iter().map(|k| sights[*k].altered.0).sum();
         if altered > 0 {
             let at = first(p, sights, |s| s.altered.1);
             let text = format!("the face of {} was to stay as filmed, but was changed", p.alias);
-            self.warnings.push(failure("face.altered", altered, at, text));
+            self.warnings.push(failure(Kind::FaceAltered, altered, at, text));
         }
         if r.exempt_frames > 0 {
             let why = if p.treatment == "keep" { "kept by the cast" } else { "revealed by the cast" };
@@ -345,7 +345,7 @@ impl Outcome {
         let Some(attack) = &p.attack else {
             if p.hidden {
                 let text = format!("{} could not be attacked by recognition: no face could be aligned", p.alias);
-                self.warnings.push(failure("face.unattacked", 1, None, text));
+                self.warnings.push(failure(Kind::FaceUnattacked, 1, None, text));
             }
             return;
         };
@@ -355,22 +355,22 @@ impl Outcome {
         if p.doubtful && r.gallery < identity::LEAST_GALLERY {
             if attack.certain.is_some() || attack.too_many_hits() || attack.mean_is_recognised() {
                 let text = format!("{} may be no face; what is left resembles what was there: look at it", p.alias);
-                self.warnings.push(failure("face.recognised", r.over_threshold.max(1), r.worst_frame, text));
+                self.warnings.push(failure(Kind::FaceRecognised, r.over_threshold.max(1), r.worst_frame, text));
             }
             return;
         }
         if let Some((at, n)) = attack.certain {
             let text = format!("{} is recognised in the output (cosine up to {:.2})", p.alias, r.cosine_max);
-            self.fail("face.recognised", n, Some(at), text);
+            self.fail(Kind::FaceRecognised, n, Some(at), text);
         } else if attack.too_many_hits() {
             let text = format!(
                 "{} is recognised in {} of {} attacked frames (limit {:.2})",
                 p.alias, r.over_threshold, r.samples, r.threshold
             );
-            self.fail("face.recognised", r.over_threshold, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, r.over_threshold, r.worst_frame, text);
         } else if attack.mean_is_recognised() {
             let text = format!("{} is recognised by all output faces together (cosine {:.2})", p.alias, r.cosine_track);
-            self.fail("face.recognised", 1, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
         } else if attack.is_first_of_all() {
             let text = format!(
                 "{} comes first of {} people by all output faces together (cosine {:.2})",
@@ -378,7 +378,7 @@ impl Outcome {
                 r.strangers + 1,
                 r.cosine_track
             );
-            self.fail("face.recognised", 1, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
         }
         let Some((cosine, k)) = other else { return };
         let limits = identity::limits(48.0);
@@ -387,9 +387,9 @@ impl Outcome {
             p.alias, people[k].alias
         );
         if cosine >= limits.certain {
-            self.fail("face.other_person", 1, None, text);
+            self.fail(Kind::FaceOtherPerson, 1, None, text);
         } else if cosine >= limits.single {
-            self.warnings.push(failure("face.other_person", 1, None, text));
+            self.warnings.push(failure(Kind::FaceOtherPerson, 1, None, text));
         }
     }
 
@@ -406,10 +406,10 @@ impl Outcome {
                     p.alias, other.alias
                 );
                 if cosine >= SAME_DOUBLE.0 {
-                    self.fail("face.same_double", 1, None, text);
+                    self.fail(Kind::FaceSameDouble, 1, None, text);
                     self.accused.push(other.alias.clone());
                 } else if cosine >= SAME_DOUBLE.1 {
-                    self.warnings.push(failure("face.same_double", 1, None, text));
+                    self.warnings.push(failure(Kind::FaceSameDouble, 1, None, text));
                 }
             }
         }
@@ -432,7 +432,7 @@ impl Outcome {
                     .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
-                    self.fail("face.recognised", 1, Some(s.frame), text);
+                    self.fail(Kind::FaceRecognised, 1, Some(s.frame), text);
                     self.missed.push(Accused { subject: k, untouched: sight.untouched.0 > 0 });
                     break;
                 }
@@ -444,7 +444,7 @@ impl Outcome {
         }
         if count > 0 {
             let text = "something that a detector took for a face, without much certainty, is unchanged: look whether it is one";
-            self.warnings.push(failure("face.doubtful", count, at, text));
+            self.warnings.push(failure(Kind::FaceDoubtful, count, at, text));
         }
     }
 
@@ -466,7 +466,7 @@ impl Outcome {
                 "a face like {} (cosine {most:.2}) is seen in the output where the original has none",
                 people[k].alias
             );
-            let f = failure("face.elsewhere", list.len() as u64, list.first().map(|h| h.0), text);
+            let f = failure(Kind::FaceElsewhere, list.len() as u64, list.first().map(|h| h.0), text);
             let sure = list.len() >= ELSEWHERE_HITS || most >= ELSEWHERE_SURE;
             if sure { self.failures.push(f) } else { self.warnings.push(f) }
         }

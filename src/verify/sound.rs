@@ -1,7 +1,7 @@
 //! The attack on the voice: is the recorded sound still in the output?
 
 use super::heard::Heard;
-use super::streams::failure;
+use super::kinds::{Kind, failure};
 use crate::media::{AudioReader, Limits, Probe};
 use crate::report::{Failure, SoundReport};
 use crate::voice::attack::{LeakReport, LeakSearch};
@@ -108,7 +108,7 @@ pub(crate) fn attack(
                 Err(e @ (Error::Interrupted | Error::Cancelled)) => return Err(e),
                 Err(e) => {
                     let text = format!("the sound could not be attacked to its end: {e}");
-                    out.failures.push(failure("sound.unchecked", 1, None, text));
+                    out.failures.push(failure(Kind::SoundUnchecked, 1, None, text));
                 }
             }
         }
@@ -260,10 +260,10 @@ impl Outcome {
         if leaked > 0.0 {
             let at = r.ranges_secs.first().map_or(0.0, |x| x.0);
             let text = format!("{leaked:.3} s of the recorded sound stand in {place}, first at {at:.2} s");
-            self.failures.push(failure("sound.raw", r.leaked as u64, None, text));
+            self.failures.push(failure(Kind::SoundRaw, r.leaked as u64, None, text));
         } else if r.mixed_in > MOST_MIXED {
             let text = format!("the recorded sound is mixed into {place} (coherence {:.2})", r.mixed_in);
-            self.failures.push(failure("sound.mixed", 1, None, text));
+            self.failures.push(failure(Kind::SoundMixed, 1, None, text));
         }
         self.reports.push(SoundReport {
             output_stream: j,
