@@ -222,6 +222,32 @@ fn forty_milliseconds_of_the_voice() {
 }
 
 #[test]
+fn a_voice_that_is_only_shifted() {
+    let Some(lab) = lab("a_voice_that_is_only_shifted") else { return };
+    // Higher by a third, with and without its resonances: both can be taken back.
+    for (name, how) in [
+        ("higher", "asetrate=60480,aresample=48000,atempo=0.79365"),
+        ("lower", "asetrate=38102,aresample=48000,atempo=1.25979"),
+    ] {
+        let raw = lab.fresh(name);
+        let sound = ["-map", "0:a", "-ac", "1", "-ar", "48000", "-af", how, "-f", "s16le", &raw];
+        ffmpeg([&["-i", &lab.at("in.mkv")][..], &sound].concat());
+        let mut bytes = std::fs::read(&raw).unwrap();
+        bytes.resize(lab.sound("in.mkv").len() * 2, 0);
+        std::fs::write(&raw, bytes).unwrap();
+        let film = format!("{name}.mkv");
+        lab.make(&[&["-i", "out.mkv"][..], &RAW, &["-i", &raw]].concat(), &SOUND, &film);
+        let json = lab.stopped("in.mkv", &film, &PLAN, &["sound.shifted"], &["sound.raw", "sound.mixed"]);
+        let found = json["sound"].as_array().unwrap().iter().find(|s| s["shifted"].as_u64() > Some(0)).unwrap();
+        let by = found["semitones"].as_f64().unwrap();
+        assert!((by.abs() - 4.0).abs() < 0.3 && (by > 0.0) == (name == "higher"), "{found}");
+    }
+    // The disguise of the film is no shift.
+    let (_, _, json) = lab.attack("in.mkv", "out.mkv", &PLAN);
+    assert!(json["sound"].as_array().unwrap().iter().all(|s| s["shifted"] == 0), "{}", json["sound"]);
+}
+
+#[test]
 fn one_frame_and_one_sound_in_a_long_film() {
     let Some(lab) = lab("one_frame_and_one_sound_in_a_long_film") else { return };
     let times: u64 = if std::env::var_os("UNDERSTUDY_SOAK").is_some_and(|v| v == "1") { 100 } else { 5 };

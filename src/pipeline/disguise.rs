@@ -308,7 +308,7 @@ pub fn render_and_verify(
                 let last = attempt >= RECASTS;
                 let changed = change(&refused.accused, &refused.missed, &refused.report, last)?;
                 // Two voices may share a few pulses by chance; with other noise and timing they do not again.
-                let sound = |kind: &str| ["sound.raw", "sound.mixed"].contains(&kind);
+                let sound = |kind: &str| ["sound.raw", "sound.mixed", "sound.shifted"].contains(&kind);
                 let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| sound(&f.kind));
                 if attempt == ATTEMPTS || !(changed || chance) {
                     return Err(residual(&refused.report, &job.report.join("report.html")));

@@ -41,10 +41,12 @@ kinds! {
         FaceOtherPerson = "face.other_person",
         FaceSameDouble = "face.same_double",
         FaceElsewhere = "face.elsewhere",
+        FaceRestored = "face.restored",
     }
     Voice {
         SoundRaw = "sound.raw",
         SoundMixed = "sound.mixed",
+        SoundShifted = "sound.shifted",
         SoundUnchecked = "sound.unchecked",
     }
     File {
@@ -58,7 +60,7 @@ kinds! {
         BytesMarker = "bytes.marker",
         BytesMetadata = "bytes.metadata",
         TextUnreadable = "text.unreadable",
-        TextKind = "text.kind",
+        TextForm = "text.kind",
         TextHeader = "text.header",
         TextWord = "text.word",
         TextExtra = "text.extra",

@@ -3,7 +3,7 @@
 //! ```text
 //! original ─► faces found afresh ─┐
 //! plan ─► its boxes ──────────────┼─► every face-frame: is the original's detail still there?
-//! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
+//! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else? once a blur is undone?
 //! regions of the cast ───────────────► is what they hide still there?
 //! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
 //! text streams of the output ───────► is one there that was not ordered, or a word that must not be said?
@@ -39,6 +39,7 @@ mod kinds;
 mod likeness;
 mod people;
 mod regions;
+mod restore;
 mod sound;
 mod strangers;
 mod streams;
@@ -470,9 +471,11 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         attacks: vec![
             format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
             format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}; place of each person among strangers by the mean of their output faces, fails if first.", options.identity_every, identity::limits_text()),
+            format!("Inversion of weak covers (blur, squares, averages): {}.", restore::words()),
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
+            format!("Inverter of voices, pieces of 6 s of every channel: the pitch that was recorded, at one distance in {} of the voiced frames (two pieces in a row, or all there are); resonances on a grid.", crate::voice::attack::STEADY),
             "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
@@ -492,7 +495,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             "People whose face no detector finds: from behind, beyond profile, or under 14 pixels.",
             "Clothes, tattoos, hands, gait, place, and what is said.",
             "Recognisers stronger than the one named above, people who know the person, and attackers who train on disguised footage.",
-            "Recognition of a voice by its manner of speaking; only the recorded sound itself is searched.",
+            "Recognition of a voice by its manner of speaking; only the recorded sound itself and a mere shift of it are searched.",
             "Text in the picture, and anything outside this one file.",
         ]
         .map(String::from)

@@ -3,6 +3,7 @@
 use super::examine::{Elsewhere, Seen, Sight};
 use super::identity::{self, Attack, Sample};
 use super::kinds::{Kind, failure};
+use super::restore::{self, Restored};
 use super::strangers::Strangers;
 use super::subjects::{Subject, treatment_word};
 use crate::plan::{Casting, Plan};
@@ -58,6 +59,7 @@ struct Person {
     /// Faces of frames that stay as filmed.
     kept: usize,
     attack: Option<Attack>,
+    restored: Option<restore::Outcome>,
     hidden: bool,
     /// The plan is not sure that any of the tracks is a face.
     doubtful: bool,
@@ -76,6 +78,7 @@ pub(crate) fn judge(
         let samples = samples_of(p, &sights);
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
         p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers));
+        p.restore(&sights, strangers);
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
         let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
         p.doubtful = !p.tracks.is_empty() && p.tracks.iter().all(unsure);
@@ -213,6 +216,7 @@ impl Person {
             gallery: None,
             kept: 0,
             attack: None,
+            restored: None,
             hidden: false,
             doubtful: false,
         }
@@ -221,6 +225,20 @@ impl Person {
     fn remember(&mut self, sights: &[Sight]) {
         self.gallery = gallery_of(&self.subjects, sights);
         self.kept = self.subjects.iter().map(|k| sights[*k].kept.len()).sum();
+    }
+
+    /// Judges what the inversion of this person's covers gave.
+    fn restore(&mut self, sights: &[Sight], strangers: Option<&Strangers>) {
+        let (Some(attack), Some(gallery)) = (&mut self.attack, &self.gallery) else { return };
+        let all: Vec<&Restored> = self.subjects.iter().flat_map(|k| &sights[*k].restored).collect();
+        let erased = self.subjects.iter().flat_map(|k| &sights[*k].samples).filter_map(|s| s.erased.as_ref());
+        let erased = identity::mean(erased).map(|e| e.cosine(gallery));
+        let Some(found) = restore::judge(&all, gallery, attack.report.gallery, erased, strangers) else { return };
+        attack.report.restored = found.faces;
+        attack.report.cosine_restored = Some(found.cosine);
+        attack.report.rank_restored = found.rank;
+        attack.report.restored_by = Some(found.way.to_owned());
+        self.restored = Some(found);
     }
 
     /// Enough good faces to say whom others look like.
@@ -300,7 +318,7 @@ fn risk(p: &PersonReport) -> f32 {
     };
     let near = p.identity.as_ref().map_or(0.0, |i| {
         let over = if i.over_threshold > 0 { 1.0 } else { 0.0 };
-        over + i.cosine_track.max(i.cosine_max).max(0.0)
+        over + i.cosine_track.max(i.cosine_max).max(i.cosine_restored.unwrap_or(0.0)).max(0.0)
     });
     seen + near + if p.face_frames == 0 { -1.0 } else { 0.1 * p.worst_likeness }
 }
@@ -379,6 +397,16 @@ impl Outcome {
                 r.cosine_track
             );
             self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
+        }
+        if let Some(found) = p.restored.as_ref().filter(|f| f.recognised) {
+            let text = format!(
+                "{} is recognised once the cover is taken back ({}, cosine {:.2}): a cover of one colour (`solid`, `silhouette`) or a \
+                 double leaves nothing to take back",
+                p.alias,
+                found.way,
+                found.certain.map_or(found.cosine, |c| c.1)
+            );
+            self.fail(Kind::FaceRestored, 1, found.certain.map(|c| c.0), text);
         }
         let Some((cosine, k)) = other else { return };
         let limits = identity::limits(48.0);

@@ -476,7 +476,7 @@ mod tests {
             assert!(compare(&source, &half, &rect, effect, &[]).unwrap().is_visible(), "{effect:?}");
         }
         let mut fine = source.clone();
-        redact::cover(&mut fine, &Shape::rect(&rect), Cover::Mosaic, 6.0 * 9.0);
+        redact::cover(&mut fine, &Shape::rect(&rect), Cover::Mosaic, redact::CELLS_ACROSS * 9.0);
         assert!(compare(&source, &fine, &rect, Effect::Mosaic, &[]).unwrap().is_visible());
         // Where a face was drawn over the region, the region is not asked.
         let face = Rect::new(0.0, 0.0, 320.0, 240.0);

@@ -72,7 +72,7 @@ fn attack(stream: &TextStream, aliases: &Aliases) -> std::result::Result<usize, 
     let written = [TextCodec::SubRip, TextCodec::WebVtt, TextCodec::MovText];
     let Some(kind) = stream.kind.filter(|k| written.contains(k)) else {
         let text = format!("{place} is of a kind of subtitle that is never written");
-        return Err(failure(Kind::TextKind, 1, None, text));
+        return Err(failure(Kind::TextForm, 1, None, text));
     };
     if !kind.is_header(&stream.header) {
         let text = format!("{place} has styles, fonts or other text at its head");
