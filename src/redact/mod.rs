@@ -6,7 +6,7 @@
 //!
 //! Why so few cells: faces of 12 and more pixels are recognised by machines (McPherson, Shokri, Shmatikov,
 //! *Defeating image obfuscation with deep learning*, 2016, §5). Six were too many: sharpened by a Wiener filter, one face of
-//! ten came first among a thousand strangers (the attack of `verify`; `docs/measured.md`). With four nobody did.
+//! eight came first among a thousand strangers (the attack of `verify`; `docs/measured.md`). With four nobody did.
 
 mod shape;
 

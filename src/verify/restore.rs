@@ -25,9 +25,9 @@ pub(crate) const MOST_SINGLES: u64 = 6;
 /// Narrowest face, in pixels, of which anything can be had back.
 pub(crate) const NARROWEST: f32 = 24.0;
 /// Places among strangers that count as found, and the cosine from which they do: smudges of few colours may be near to
-/// somebody by chance, once in a thousand places and for each of the ways. Twelve clips of people under a Gaussian of a
+/// somebody by chance, once in a thousand places and for each of the ways. Eight clips of people under a Gaussian of a
 /// fifteenth of the face, restored: 0.29 to 0.46, first or second place; under this program's own blur and mosaic: 0.30 once
-/// (fifth place), 0.28 once (second place), 0.25 and less otherwise.
+/// (fifth place), 0.28 once (second place), 0.27 and less otherwise.
 const FOUND: (u64, f32) = (2, 0.3);
 /// How much nearer than hair and surroundings alone a restored face must be.
 const MARGIN: f32 = 0.05;
