@@ -127,6 +127,7 @@ impl Page {
             .identity
             .as_ref()
             .is_some_and(|i| i.blind < i.samples && (i.cosine_track >= i.threshold_track || i.over_threshold > 0));
+        let recognised = recognised || p.identity.as_ref().is_some_and(|i| i.taken_back);
         let (class, word) = match () {
             () if p.treatment == "keep" => ("warn", "left as filmed"),
             () if p.untouched > 0 => ("bad", "still visible"),
@@ -224,6 +225,10 @@ impl Page {
         self.add("<h2>Sound</h2><div class=\"wide\"><table><tr><th>Output channel</th><th>Against original</th><th>Windows searched</th><th>Raw voice found</th><th>Greatest coherence</th><th>Only shifted</th></tr>");
         for s in sound {
             let class = if s.leaked_secs > 0.0 { " class=\"bad\"" } else { "" };
+            let bound = match s.leaked_secs > 0.0 {
+                true => String::new(),
+                false => format!(" ({} of the windows)", bound_text(&Bound::of(0, s.windows))),
+            };
             let shifted = match (s.steady, s.semitones) {
                 (Some(steady), Some(by)) => {
                     format!(
@@ -234,7 +239,7 @@ impl Page {
                 _ => "not looked for".into(),
             };
             self.add(&format!(
-                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s</td><td>{:.2}</td><td>{shifted}</td></tr>",
+                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s{bound}</td><td>{:.2}</td><td>{shifted}</td></tr>",
                 s.output_stream + 1,
                 s.output_channel + 1,
                 s.source_stream + 1,

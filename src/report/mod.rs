@@ -110,6 +110,9 @@ pub struct IdentityReport {
     /// The way of restoring that gave it.
     #[serde(default)]
     pub restored_by: Option<String>,
+    /// The person is recognised in what was restored: the cover is none.
+    #[serde(default)]
+    pub taken_back: bool,
     /// "N of M recognised" as an upper bound of the true share, at 95 %.
     pub bound: Bound,
 }
@@ -321,6 +324,7 @@ pub(crate) mod tests {
             cosine_restored: Some(0.2),
             rank_restored: Some(41),
             restored_by: Some("a blur undone".into()),
+            taken_back: false,
             bound: Bound::of(0, 40),
         };
         Report {

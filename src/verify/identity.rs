@@ -210,6 +210,7 @@ pub(crate) fn attack(
         cosine_restored: None,
         rank_restored: None,
         restored_by: None,
+        taken_back: false,
         bound: Bound::of(hits, samples.len() as u64),
     };
     let certain = certain.iter().min().map(|first| (*first, certain.len() as u64));

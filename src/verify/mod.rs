@@ -282,6 +282,8 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
         pictures = f.people.pictures;
     }
     report.cleared = failures.is_empty();
+    // The worst first: faces, likenesses, voices, the file, the film.
+    failures.sort_by_key(|f| class_of(f).exit_code());
     report.failures = merged(failures);
     report.warnings = merged(warnings);
     report.streams = streams.rows;

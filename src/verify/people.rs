@@ -238,6 +238,7 @@ impl Person {
         attack.report.cosine_restored = Some(found.cosine);
         attack.report.rank_restored = found.rank;
         attack.report.restored_by = Some(found.way.to_owned());
+        attack.report.taken_back = found.recognised;
         self.restored = Some(found);
     }
 

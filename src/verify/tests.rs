@@ -697,6 +697,7 @@ fn weak_covers_are_taken_back_and_ours_leave_nothing() {
             kinds(&v)
         );
         assert!(i.restored > 3, "{name}");
+        assert_eq!(i.taken_back, caught, "{name}");
         assert_eq!(kinds(&v).contains(&"face.restored"), caught, "{name}: {:#?}", v.report.failures);
         assert!(caught || v.report.cleared, "{name}: {:#?}", v.report.failures);
     }
