@@ -160,6 +160,7 @@ pub(crate) struct Restored {
 pub(crate) struct Pile {
     sum: [Vec<f32>; 3],
     crops: u64,
+    singles: u64,
     width: f32,
 }
 
@@ -173,8 +174,10 @@ impl Pile {
             sum.resize(SIDE * SIDE, 0.0);
             sum.iter_mut().zip(plane).for_each(|(s, v)| *s += v);
         }
-        let alone = self.crops.is_multiple_of(expected.div_ceil(MOST_SINGLES).max(1));
+        let due = self.crops.is_multiple_of(expected.div_ceil(MOST_SINGLES).max(1));
+        let alone = due && self.singles < MOST_SINGLES;
         self.crops += 1;
+        self.singles += u64::from(alone);
         self.width = self.width.max(width);
         alone
     }
@@ -318,7 +321,7 @@ mod tests {
         let (plane, mut seed) = (blurred(&wave(), 4.2), 1u32);
         let mut pile = Pile::default();
         let mut alone = 0;
-        for _ in 0..60 {
+        for _ in 0..90 {
             let mut noisy = plane.clone();
             noisy.iter_mut().for_each(|v| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

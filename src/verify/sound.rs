@@ -156,7 +156,7 @@ fn pair(
     let mut searches = Vec::with_capacity(na * nb);
     for k in 0..na * nb {
         // A voice is looked for shifted where it was recorded: in its own channel, or in the one that holds all.
-        let own = times.same && (k / nb == k % nb || nb == 1);
+        let own = times.same && (k / nb == k % nb || na == 1 || nb == 1);
         searches.push((LeakSearch::new(rate)?, own.then(|| InverseSearch::new(rate)).transpose()?));
     }
     let mut stretch = (Stretch::new(ra, rate), Stretch::new(rb, rate));

@@ -21,6 +21,9 @@ use std::f64::consts::PI;
 const PIECE: usize = 1200;
 /// Frames by which one sound may be later: 250 ms.
 const REACH: usize = 50;
+/// Frames that one sound may be ahead of the other (half an hour); what is older has no partner. Sounds of such different length
+/// are refused for that.
+const MOST_AHEAD: usize = 360_000;
 /// Voiced frames that a piece needs: 1 s.
 const LEAST_VOICED: usize = 200;
 /// A distance this near to the usual one counts as steady, in semitones.
@@ -135,6 +138,10 @@ impl InverseSearch {
         self.output.push(output)?;
         while self.original.frames.len() >= PIECE + REACH && self.output.frames.len() >= PIECE + REACH {
             self.next();
+        }
+        for side in [&mut self.original, &mut self.output] {
+            let late = side.frames.len().saturating_sub(MOST_AHEAD);
+            side.frames.drain(..late);
         }
         Ok(())
     }
