@@ -18,7 +18,7 @@ const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
 
 /// Faces are drawn as patches whose texture is the face's own; the double finds them by a code in the top row.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Face {
     x: f32,
     y: f32,
