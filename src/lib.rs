@@ -36,4 +36,4 @@ pub mod verify;
 pub mod vision;
 pub mod voice;
 
-pub use error::{Error, Result};
+pub use error::{Breach, Error, Result};

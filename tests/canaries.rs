@@ -74,13 +74,15 @@ impl Lab {
         let report = format!("{output}.attack");
         let fixed = ["verify", original, output, "--report", &report];
         let run = self.run(&[&fixed[..], more].concat());
-        assert!(run.code == 0 || run.code == 7, "{output}: {} {}", run.code, run.stderr);
+        assert!(run.code == 0 || run.is_refused(), "{output}: {} {}", run.code, run.stderr);
         let json = std::fs::read(self.dir.path(&report).join("report.json")).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(json["cleared"], run.code == 0);
         common::schema::check_report(&json).unwrap_or_else(|e| panic!("{output}: {e}"));
         let kinds = json["failures"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap().to_owned());
-        (run.code, kinds.collect(), json)
+        let kinds: BTreeSet<String> = kinds.collect();
+        assert_eq!(run.code, code_of(&kinds), "{output}: {kinds:?}");
+        (run.code, kinds, json)
     }
 
     /// A film that must be stopped for `wanted` and nothing else but `also`. Returns the report.
@@ -94,7 +96,7 @@ impl Lab {
         also: &[&str],
     ) -> serde_json::Value {
         let (code, kinds, json) = self.attack(original, output, more);
-        assert_eq!(code, 7, "{output} passed");
+        assert_ne!(code, 0, "{output} passed");
         for w in wanted {
             assert!(kinds.contains(*w), "{output} was not stopped for {w}: {}", json["failures"]);
         }
@@ -107,6 +109,28 @@ impl Lab {
     /// The entry of a kind of failure.
     fn failure<'j>(json: &'j serde_json::Value, kind: &str) -> &'j serde_json::Value {
         json["failures"].as_array().unwrap().iter().find(|f| f["kind"] == kind).unwrap()
+    }
+}
+
+/// The exit code that README promises for these kinds of failure.
+fn code_of(kinds: &BTreeSet<String>) -> i32 {
+    let one = |kind: &String| match kind.split('.').next().unwrap() {
+        _ if ["face.untouched", "face.partly"].contains(&kind.as_str()) => 71,
+        "region" => 71,
+        "face" => 72,
+        _ if kind == "sound.length" => 75,
+        "sound" | "voice" => 73,
+        "output" | "frames" | "picture" | "disclaimer" => 75,
+        _ => 74,
+    };
+    let mut codes: BTreeSet<i32> = kinds.iter().map(one).collect();
+    if codes.contains(&71) {
+        codes.remove(&72); // who is seen is recognised
+    }
+    match codes.len() {
+        0 => 0,
+        1 => codes.pop_first().unwrap(),
+        _ => 7,
     }
 }
 
@@ -195,6 +219,32 @@ fn forty_milliseconds_of_the_voice() {
         let (at, found) = (at as f64 / RATE as f64, found["leaked_at"][0].as_f64().unwrap());
         assert!((at - 0.03..at + 0.03).contains(&found), "{at} {found}");
     }
+}
+
+#[test]
+fn a_voice_that_is_only_shifted() {
+    let Some(lab) = lab("a_voice_that_is_only_shifted") else { return };
+    // Higher by a third, with and without its resonances: both can be taken back.
+    for (name, how) in [
+        ("higher", "asetrate=60480,aresample=48000,atempo=0.79365"),
+        ("lower", "asetrate=38102,aresample=48000,atempo=1.25979"),
+    ] {
+        let raw = lab.fresh(name);
+        let sound = ["-map", "0:a", "-ac", "1", "-ar", "48000", "-af", how, "-f", "s16le", &raw];
+        ffmpeg([&["-i", &lab.at("in.mkv")][..], &sound].concat());
+        let mut bytes = std::fs::read(&raw).unwrap();
+        bytes.resize(lab.sound("in.mkv").len() * 2, 0);
+        std::fs::write(&raw, bytes).unwrap();
+        let film = format!("{name}.mkv");
+        lab.make(&[&["-i", "out.mkv"][..], &RAW, &["-i", &raw]].concat(), &SOUND, &film);
+        let json = lab.stopped("in.mkv", &film, &PLAN, &["sound.shifted"], &["sound.raw", "sound.mixed"]);
+        let found = json["sound"].as_array().unwrap().iter().find(|s| s["shifted"].as_u64() > Some(0)).unwrap();
+        let by = found["semitones"].as_f64().unwrap();
+        assert!((by.abs() - 4.0).abs() < 0.3 && (by > 0.0) == (name == "higher"), "{found}");
+    }
+    // The disguise of the film is no shift.
+    let (_, _, json) = lab.attack("in.mkv", "out.mkv", &PLAN);
+    assert!(json["sound"].as_array().unwrap().iter().all(|s| s["shifted"] == 0), "{}", json["sound"]);
 }
 
 #[test]
@@ -293,7 +343,7 @@ fn places_times_names_and_thumbnails() {
         spoilt.extend(&atom);
         std::fs::write(lab.dir.path("atom.mp4"), spoilt).unwrap();
         let (code, kinds, _) = lab.attack("in.mkv", "atom.mp4", &PLAN);
-        assert!(code == 7 && kinds.iter().any(|k| k.starts_with("container.")), "{kinds:?}");
+        assert!(code != 0 && kinds.iter().any(|k| k.starts_with("container.")), "{kinds:?}");
     }
 }
 
@@ -358,7 +408,7 @@ fn swapped_orders_and_one_double_for_two() {
     // A half whose double the attack refused was covered instead: then there is no double to be found twice.
     let shown = |p: &serde_json::Value| p["identity"]["found"].as_u64().is_some_and(|n| n > 0);
     if json["people"].as_array().unwrap().iter().all(shown) {
-        assert!(code == 7 && kinds.contains("face.same_double"), "{}", json["people"]);
+        assert!(code != 0 && kinds.contains("face.same_double"), "{}", json["people"]);
     } else {
         println!("SKIPPED one double for two: a half was covered");
     }

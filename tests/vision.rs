@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use understudy::geom::{InFrame, PixelRect, Point, Rect};
@@ -17,7 +18,7 @@ const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
 
 /// Faces are drawn as patches whose texture is the face's own; the double finds them by a code in the top row.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Face {
     x: f32,
     y: f32,
@@ -389,5 +390,50 @@ fn samples_are_given_out_before_the_end() {
         };
         a.push(picture(n, 0, &script[n]), &mut emit).unwrap();
         assert!(n < 140 || n - given < 140, "{given} of {n}");
+    }
+}
+
+/// Faces that walk straight, each in its own third of the picture, and are missed now and then.
+fn walks() -> impl Strategy<Value = Vec<Vec<Face>>> {
+    let one =
+        (0usize..30, 12usize..40, 0.0f32..60.0, -1.5f32..1.5, 20.0f32..44.0, 0.75f32..0.99, proptest::bits::u64::ANY);
+    (40usize..70, proptest::collection::vec(one, 1..4)).prop_map(|(length, faces)| {
+        let mut script = vec![Vec::new(); length];
+        for (k, (first, frames, x, speed, size, score, missed)) in faces.into_iter().enumerate() {
+            for (i, here) in script.iter_mut().skip(first).take(frames).enumerate() {
+                // One look in eight is missed, by the window too.
+                let seen = i < 4 || missed >> (3 * (i % 21)) & 7 != 0;
+                let score = if seen { score } else { 0.0 };
+                let x = (x + speed * i as f32).clamp(0.0, 300.0);
+                here.push(Face { x, y: 4.0 + 58.0 * k as f32, size, score, window: score });
+            }
+        }
+        script
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Every sure detection ends in a track, samples are contiguous, shots are whole, and threads change nothing.
+    #[test]
+    fn every_detection_ends_in_a_track(script in walks(), cut in 20usize..60) {
+        let shot = |n: usize| usize::from(n >= cut);
+        let seen = run(&script, shot, &Setup::default()).unwrap();
+        for (n, faces) in script.iter().enumerate() {
+            for f in faces.iter().filter(|f| f.score > 0.0) {
+                prop_assert!(seen.cover(n, f).is_some(), "the face at {} of frame {n}", f.x);
+            }
+        }
+        prop_assert_eq!(seen.shots.first().map(|s| s.0), Some(0));
+        prop_assert_eq!(seen.shots.last().map(|s| s.1), Some(script.len() as u64));
+        prop_assert!(seen.shots.windows(2).all(|w| w[0].1 == w[1].0));
+        for end in &seen.ends {
+            let samples = &seen.tracks[&end.track];
+            prop_assert_eq!(samples.len() as u64, end.last.0 + 1 - end.first.0);
+            prop_assert!(samples.iter().all(|s| s.rect.is_valid() && s.frame.0 < script.len() as u64));
+        }
+        let four = run(&script, shot, &Setup { workers: 4, ..Setup::default() }).unwrap();
+        prop_assert_eq!(format!("{:?}", four.tracks), format!("{:?}", seen.tracks));
     }
 }

@@ -4,8 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use understudy::audio::{AudioFormat, RawAudio};
 use understudy::media::{self, AudioReader, Limits};
 use understudy::voice::activity::{Activity, Ranges};
+use understudy::voice::attack::{InverseReport, InverseSearch};
+use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceStage, VoiceStyle};
 
 fn shared() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
@@ -30,6 +33,58 @@ fn read(path: &Path) -> Vec<f32> {
         out.extend_from_slice(&block.channels[0]);
     }
     out
+}
+
+/// A recording under one style, by a secret of its own.
+fn rendered(sound: &[f32], style: VoiceStyle) -> Vec<f32> {
+    let format = AudioFormat { rate_hz: 16_000, channels: 1, layout_mask: 4 };
+    let policy = StreamPolicy { default: style, ..StreamPolicy::default() };
+    let block = |k: usize, b: &[f32]| RawAudio { channels: vec![b.to_vec()], start: (4096 * k) as u64 };
+    let mut analyser = SpeechAnalyser::for_policy(format, &policy).unwrap();
+    sound.chunks(4096).enumerate().for_each(|(k, b)| analyser.push(&block(k, b)).unwrap());
+    let mut stage = VoiceStage::new(format, &policy, analyser.finish().unwrap(), &Secret::from_os().unwrap()).unwrap();
+    let mut out = Vec::new();
+    let mut take = |audio: ClearedAudio| {
+        out.extend_from_slice(&audio.channels()[0]);
+        Ok(())
+    };
+    sound.chunks(4096).enumerate().for_each(|(k, b)| stage.push(&block(k, b), &mut take).unwrap());
+    stage.finish(&mut take).unwrap();
+    out
+}
+
+fn inverted(original: &[f32], output: &[f32]) -> InverseReport {
+    let mut search = InverseSearch::new(16_000).unwrap();
+    original.chunks(16_000).zip(output.chunks(16_000)).for_each(|(a, b)| search.push(a, b).unwrap());
+    search.finish().unwrap()
+}
+
+#[test]
+fn shifted_voices_are_told_from_invented_ones() {
+    let Some(shared) = shared() else { return };
+    let folder = shared.join("data/speech/librispeech_1each");
+    let Ok(list) = std::fs::read_dir(&folder) else {
+        println!("skipped: no recordings in {}", folder.display());
+        return;
+    };
+    let mut files: Vec<PathBuf> =
+        list.filter_map(|f| f.ok()).map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "flac")).collect();
+    files.sort();
+    let (mut most, mut least, mut speakers) = (0.0_f64, 1.0_f64, 0);
+    for (k, file) in files.iter().step_by(8).enumerate() {
+        let sound = read(file);
+        let invented = inverted(&sound, &rendered(&sound, VoiceStyle::Pseudo));
+        assert!(!invented.found, "{}: {invented:?}", file.display());
+        let cents = [-400, 300, 0, 500][k % 4];
+        let shifted = inverted(&sound, &rendered(&sound, VoiceStyle::Pitch { cents, formants: k % 2 == 0 }));
+        assert!(shifted.found && shifted.shifted == shifted.pieces, "{}: {shifted:?}", file.display());
+        assert!((shifted.semitones - f64::from(cents) / 100.0).abs() < 0.3, "{}: {shifted:?}", file.display());
+        (most, least, speakers) = (most.max(invented.steady), least.min(shifted.steady), speakers + 1);
+    }
+    println!(
+        "{speakers} speakers: steady in {most:.2} of the frames at most if invented, in {least:.2} and more if shifted"
+    );
+    assert!(speakers > 10);
 }
 
 fn active(sound: &[f32]) -> Vec<bool> {

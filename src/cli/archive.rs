@@ -8,7 +8,7 @@ use super::context::signals;
 use super::progress::{err, out};
 use crate::pipeline::Cancel;
 use crate::plan::fingerprint;
-use crate::{Error, Result, files};
+use crate::{Breach, Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -51,7 +51,7 @@ pub(super) fn run(a: args::Archive) -> Result<()> {
     let todo: Vec<(String, PathBuf)> = films.into_iter().filter(|(n, p)| wanted(n, p, &state, &a)).collect();
     out(&format!("{} films to do", todo.len()));
     let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..a.jobs)
             .filter_map(|i| {
@@ -66,23 +66,31 @@ pub(super) fn run(a: args::Archive) -> Result<()> {
     });
     results.into_iter().collect::<Result<Vec<()>>>()?;
     cancel.check()?;
-    match failed.load(Ordering::SeqCst) {
-        0 => {
-            out("all films are done");
-            Ok(())
-        }
-        n => Err(Error::Residual(format!(
-            "{n} films were not disguised (nothing stands under their names); see {}, repeat with --retry",
-            state_path.display()
-        ))),
+    let codes = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if codes.is_empty() {
+        out("all films are done");
+        return Ok(());
     }
+    let text = format!(
+        "{} films were not disguised (nothing stands under their names); see {}, repeat with --retry",
+        codes.len(),
+        state_path.display()
+    );
+    Err(Error::Breach { what: together(&codes), text })
+}
+
+/// What films of these exit codes were refused for: one thing only if all were.
+fn together(codes: &[i32]) -> Breach {
+    let Some((first, others)) = codes.split_first() else { return Breach::Several };
+    let same = others.iter().all(|c| c == first);
+    Breach::of_exit_code(*first).filter(|_| same).unwrap_or(Breach::Several)
 }
 
 fn worker(
     a: &args::Archive,
     todo: &[(String, PathBuf)],
     next: &AtomicUsize,
-    failed: &AtomicUsize,
+    failed: &Mutex<Vec<i32>>,
     state: &Mutex<State>,
     state_path: &Path,
     cancel: &Cancel,
@@ -108,7 +116,7 @@ fn worker(
         if code == 0 {
             out(&format!("done: {name}"));
         } else {
-            failed.fetch_add(1, Ordering::SeqCst);
+            failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(code);
             err(&format!("not done (exit {code}): {name}: {}", film.note));
         }
     }
@@ -251,6 +259,15 @@ fn record(state: &Mutex<State>, path: &Path, name: &str, film: &Film) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn films_refused_for_one_thing_end_the_archive_with_its_code() {
+        assert_eq!(together(&[72, 72]), Breach::Likeness);
+        assert_eq!(together(&[75]), Breach::Film);
+        for mixed in [&[72, 73][..], &[71, 3], &[3, 3], &[7], &[-1]] {
+            assert_eq!(together(mixed).exit_code(), 7, "{mixed:?}");
+        }
+    }
 
     #[test]
     fn outputs_keep_apart_what_differs_in_ending() {

@@ -4,8 +4,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 cleared · 2 usage · 3 input · 4 plan or cast · 5 model or device · 6 output or disk ·
-7 verification failed (nothing under the final name) · 130 interrupted";
+Exit codes: 0 cleared · 2 usage · 3 input · 4 plan or cast · 5 model or device · 6 output or disk · 130 interrupted
+
+Verification failed, nothing under the final name: 71 a face (or region) is still the original's · 72 somebody is \
+recognised, or doubles are alike · 73 a recorded voice is still there · 74 a stream, tag, text or part of the file that must \
+not be there · 75 frames, times, size, sound or disclaimer are not kept, or the file is damaged · 7 several of these";
 
 /// Disguises people in film so that they can speak without being hunted.
 ///
@@ -34,8 +37,10 @@ pub enum Command {
     /// `understudy shred` it after.
     Analyse(Analyse),
     /// Make the film that a plan and a cast describe, and verify it
+    #[command(after_help = EXIT_CODES)]
     Render(Render),
     /// Attack OUTPUT as an enemy who has ORIGINAL would
+    #[command(after_help = EXIT_CODES)]
     Verify(Verify),
     /// List, show, enrol or check doubles
     #[command(subcommand)]
@@ -44,6 +49,7 @@ pub enum Command {
     #[command(subcommand)]
     Models(Models),
     /// Disguise every film of a folder; can be stopped and continued
+    #[command(after_help = EXIT_CODES)]
     Archive(Archive),
     /// Measure the stages on a clip, per device
     Bench(Bench),

@@ -7,6 +7,7 @@ use super::{plans, vault};
 use crate::media::{EncoderOverrides, Limits};
 use crate::pipeline::{self, Checkpoint, DisguiseJob, Progress, Published};
 use crate::plan::{Cast, Plan, fingerprint};
+use crate::report::Report;
 use crate::treat::Faults;
 use crate::vault::Vault;
 use crate::verify::{VerifyInput, VerifyOptions};
@@ -296,17 +297,38 @@ pub(super) fn verify(a: args::Verify) -> Result<()> {
     context.teller.end();
     crate::report::write(&dir, &verified.report, &verified.pictures, a.redacted)?;
     let page = dir.join("report.html");
-    for f in &verified.report.failures {
-        out(&format!("failed: {}: {}", f.kind, f.detail));
+    tell_attack(&context, &verified.report, &page);
+    match crate::verify::breach(&verified.report) {
+        None => Ok(()),
+        Some(what) => Err(Error::Breach { what, text: format!("verification failed; see {}", page.display()) }),
     }
-    for f in &verified.report.warnings {
-        out(&format!("look at: {}: {}", f.kind, f.detail));
+}
+
+/// What the attack found, in lines or in events.
+fn tell_attack(context: &Context, report: &Report, page: &Path) {
+    let json = context.teller.is_json();
+    for f in &report.failures {
+        let class = crate::verify::class_of(f).word();
+        context.teller.event(&serde_json::json!({
+            "event": "failure", "kind": f.kind, "class": class, "count": f.count, "first_frame": f.first_frame, "text": f.detail,
+        }));
+        if !json {
+            out(&format!("failed: {}: {}", f.kind, f.detail));
+        }
     }
-    if verified.report.cleared {
-        out(&format!("cleared; see {}", page.display()));
-        Ok(())
-    } else {
-        Err(Error::Residual(format!("verification failed; see {}", page.display())))
+    for f in &report.warnings {
+        context.teller.event(&serde_json::json!({
+            "event": "warning", "kind": f.kind, "count": f.count, "first_frame": f.first_frame, "text": f.detail,
+        }));
+        if !json {
+            out(&format!("look at: {}: {}", f.kind, f.detail));
+        }
+    }
+    if report.cleared {
+        context.teller.event(&serde_json::json!({"event": "cleared", "report": page.to_string_lossy()}));
+        if !json {
+            out(&format!("cleared; see {}", page.display()));
+        }
     }
 }
 

@@ -52,7 +52,10 @@ pub fn run(cli: Cli) -> u8 {
         Err(e) => {
             let text = e.to_string().replace('\n', " ");
             if json {
-                let event = serde_json::json!({"event": "error", "code": e.exit_code(), "text": text});
+                let mut event = serde_json::json!({"event": "error", "code": e.exit_code(), "text": text});
+                if let crate::Error::Breach { what, .. } = &e {
+                    event["class"] = what.word().into();
+                }
                 progress::out(&event.to_string());
             }
             progress::err(&format!("understudy: {text}"));

@@ -721,3 +721,22 @@ impl AudioLane {
         Ok(Some(frame))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::rising;
+
+    proptest::proptest! {
+        /// Whatever times an encoder gives, decoding times strictly rise, and no picture is shown before it is decoded.
+        #[test]
+        fn times_strictly_rise(times in proptest::collection::vec((-1000i64..1000, -1000i64..1000), 1..50)) {
+            let mut last = None;
+            let mut before = None;
+            for (pts, dts) in times {
+                let (shown, decoded) = rising(pts, dts, &mut last);
+                proptest::prop_assert!(before.is_none_or(|b| decoded > b) && shown >= decoded && shown >= pts);
+                before = Some(decoded);
+            }
+        }
+    }
+}

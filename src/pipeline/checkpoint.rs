@@ -119,7 +119,7 @@ impl<'v> Checkpoint<'v> {
     /// The job has failed; where its checkpoint stays for the next run, if it does.
     pub fn stop(&self, why: &Error) -> Option<&Path> {
         // The same seeds would fail in the same way.
-        if matches!(why, Error::Residual(_)) {
+        if matches!(why, Error::Residual(_) | Error::Breach { .. }) {
             self.forget_seeds();
         }
         self.journal().map(Journal::path).filter(|p| p.exists())

@@ -19,7 +19,7 @@ use crate::swap::{self, Double, DoubleLibrary, Mesh, Neutral};
 use crate::treat::Faults;
 use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
 use crate::vision::{AnalyserOptions, Embedder, Recall};
-use crate::{Error, Result};
+use crate::{Breach, Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -212,7 +212,7 @@ pub fn built_in_doubt(models: &ModelSet) -> Option<Finding> {
 /// Disguises a film from start to end. The film appears under its name only if it was cleared.
 ///
 /// # Errors
-/// `Residual` if the attack succeeded: the report says where, nothing stands under the final name.
+/// `Breach` if the attack succeeded: the report says where, nothing stands under the final name.
 pub fn disguise(job: &DisguiseJob, progress: &dyn Progress, cancel: &Cancel) -> Result<(Plan, Published)> {
     job.check_paths()?;
     let probe = crate::media::probe(job.input, &job.limits)?;
@@ -317,7 +317,7 @@ pub fn render_and_verify(
                 let step = if attempt >= RECASTS { Step::Cover } else { Step::AnyLooks };
                 let changed = change(&refused.accused, &refused.missed, &refused.report, step)?;
                 // Two voices may share a few pulses by chance; with other noise and timing they do not again.
-                let sound = |kind: &str| ["sound.raw", "sound.mixed"].contains(&kind);
+                let sound = |kind: &str| ["sound.raw", "sound.mixed", "sound.shifted"].contains(&kind);
                 let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| sound(&f.kind));
                 if attempt == ATTEMPTS || !(changed || chance) {
                     return Err(residual(&refused.report, &job.report.join("report.html")));
@@ -691,11 +691,12 @@ fn shape_gap(mesh: &Mesh, a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
 #[must_use]
 pub fn residual(report: &Report, page: &Path) -> Error {
     let first = report.failures.first().map_or_else(String::new, |f| format!(": {}", f.detail));
-    Error::Residual(format!(
+    let text = format!(
         "verification failed ({} kinds of failure{first}); nothing was published; see {}",
         report.failures.len(),
         page.display()
-    ))
+    );
+    Error::Breach { what: verify::breach(report).unwrap_or(Breach::Several), text }
 }
 
 /// People of the plan that the reference pictures of each cast entry mean.

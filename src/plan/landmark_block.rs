@@ -255,6 +255,35 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// One sample comes back for each that went in, in place, whatever the boxes; cut anywhere, the rest is the same.
+        #[test]
+        fn every_sample_comes_back(
+            boxes in proptest::collection::vec((-500.0f32..4000.0, -500.0f32..3000.0, 1.0f32..900.0, 0.0f32..1.0), 1..40),
+            first in 0u64..100_000,
+            cut in 0u64..50,
+        ) {
+            let one = |b: &(f32, f32, f32, f32)| {
+                let rect = Rect::new(b.0, b.1, b.0 + b.2, b.1 + 1.2 * b.2);
+                PlanSample { rect, score: b.3, origin: Origin::Detected, points: None }
+            };
+            let samples: Vec<PlanSample> = boxes.iter().map(one).collect();
+            let block = SampleBlock::pack(first, &samples).unwrap();
+            let back = block.unpack().unwrap();
+            proptest::prop_assert_eq!(back.len(), samples.len());
+            for (a, b) in samples.iter().zip(&back) {
+                let near = |x: f32, y: f32| (x - y).abs() <= 0.07;
+                proptest::prop_assert!(near(a.rect.x0, b.rect.x0) && near(a.rect.y1, b.rect.y1), "{:?} {:?}", a.rect, b.rect);
+                proptest::prop_assert!((a.score - b.score).abs() < 0.01);
+            }
+            let cut = cut.min(samples.len() as u64);
+            if cut > 0 {
+                let short = block.truncated(first + cut).unwrap().unpack().unwrap();
+                proptest::prop_assert_eq!(&short[..], &back[..cut as usize]);
+            }
+        }
+    }
+
     #[test]
     fn a_mesh_with_nan_is_dropped_not_stored() {
         let mut s = sample(0);

@@ -20,7 +20,7 @@ pub(super) fn page(report: &Report, pictures: &Pictures, redacted: bool) -> Stri
     p.head(report);
     p.list("What failed", "bad", &report.failures);
     p.list("For a person to look at", "warn", &report.warnings);
-    p.kept(report);
+    p.kept(report, pictures, redacted);
     p.people(report, pictures, redacted);
     p.regions(&report.regions);
     p.sound(&report.sound);
@@ -84,7 +84,7 @@ impl Page {
         self.add("</ul>\n");
     }
 
-    fn kept(&mut self, r: &Report) {
+    fn kept(&mut self, r: &Report, pictures: &Pictures, redacted: bool) {
         if r.kept.is_empty() {
             return;
         }
@@ -93,6 +93,13 @@ impl Page {
             self.add(&format!("<li class=\"warn\">{}</li>", escape(k)));
         }
         self.add("</ul>\n");
+        for (i, person) in
+            r.people.iter().enumerate().filter(|(i, p)| p.exempt_frames > 0 && !pictures.kept(*i).is_empty())
+        {
+            self.add(&format!("<section class=\"card\"><h3>{}</h3><div class=\"sheet\">", escape(&person.alias)));
+            pictures.kept(i).iter().for_each(|p| self.figure(p, redacted));
+            self.add("</div></section>\n");
+        }
     }
 
     fn people(&mut self, r: &Report, pictures: &Pictures, redacted: bool) {
@@ -120,6 +127,7 @@ impl Page {
             .identity
             .as_ref()
             .is_some_and(|i| i.blind < i.samples && (i.cosine_track >= i.threshold_track || i.over_threshold > 0));
+        let recognised = recognised || p.identity.as_ref().is_some_and(|i| i.taken_back);
         let (class, word) = match () {
             () if p.treatment == "keep" => ("warn", "left as filmed"),
             () if p.untouched > 0 => ("bad", "still visible"),
@@ -155,6 +163,11 @@ impl Page {
             }
             self.fact("Undisguised", &format!("{:.2}", i.cosine_source), "for comparison");
             self.fact("Recognised", &format!("{} of {}", i.over_threshold, i.samples), &bound_text(&i.bound));
+            if let Some(cosine) = i.cosine_restored {
+                let place = i.rank_restored.map_or(String::new(), |r| format!(", place {r} of {}", i.strangers + 1));
+                let how = i.restored_by.as_deref().unwrap_or("");
+                self.fact("Cover taken back", &format!("{cosine:.2}"), &format!("{} faces{place}; {how}", i.restored));
+            }
             if i.blind > 0 {
                 self.fact("No face to see", &format!("{} of {}", i.blind, i.samples), "");
             }
@@ -209,11 +222,24 @@ impl Page {
         if sound.is_empty() {
             return;
         }
-        self.add("<h2>Sound</h2><div class=\"wide\"><table><tr><th>Output channel</th><th>Against original</th><th>Windows searched</th><th>Raw voice found</th><th>Greatest coherence</th></tr>");
+        self.add("<h2>Sound</h2><div class=\"wide\"><table><tr><th>Output channel</th><th>Against original</th><th>Windows searched</th><th>Raw voice found</th><th>Greatest coherence</th><th>Only shifted</th></tr>");
         for s in sound {
             let class = if s.leaked_secs > 0.0 { " class=\"bad\"" } else { "" };
+            let bound = match s.leaked_secs > 0.0 {
+                true => String::new(),
+                false => format!(" ({} of the windows)", bound_text(&Bound::of(0, s.windows))),
+            };
+            let shifted = match (s.steady, s.semitones) {
+                (Some(steady), Some(by)) => {
+                    format!(
+                        "{} of {} pieces (at most {steady:.2} of the frames, {by:+.1} semitones)",
+                        s.shifted, s.pieces
+                    )
+                }
+                _ => "not looked for".into(),
+            };
             self.add(&format!(
-                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s</td><td>{:.2}</td></tr>",
+                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s{bound}</td><td>{:.2}</td><td>{shifted}</td></tr>",
                 s.output_stream + 1,
                 s.output_channel + 1,
                 s.source_stream + 1,

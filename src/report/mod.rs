@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of `report.json`.
-pub const REPORT_VERSION: u16 = 2;
+pub const REPORT_VERSION: u16 = 3;
 
 /// Something that must not be in the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,21 @@ pub struct IdentityReport {
     /// Output faces to which no stranger is nearer than the person.
     #[serde(default)]
     pub ranked_first: u64,
+    /// Faces of weak covers (blur, squares, averages) that were restored: single frames, and one average for each track.
+    #[serde(default)]
+    pub restored: u64,
+    /// Greatest cosine of what was restored with the gallery: of the mean of single frames, or of an average.
+    #[serde(default)]
+    pub cosine_restored: Option<f32>,
+    /// Its place among strangers.
+    #[serde(default)]
+    pub rank_restored: Option<u64>,
+    /// The way of restoring that gave it.
+    #[serde(default)]
+    pub restored_by: Option<String>,
+    /// The person is recognised in what was restored: the cover is none.
+    #[serde(default)]
+    pub taken_back: bool,
     /// "N of M recognised" as an upper bound of the true share, at 95 %.
     pub bound: Bound,
 }
@@ -172,6 +187,21 @@ pub struct SoundReport {
     pub mixed: f32,
     /// Where it is greatest, in seconds.
     pub mixed_at: Option<f64>,
+    /// Pieces of 6 s in which a shift of the recorded voice was looked for (a channel against its own).
+    #[serde(default)]
+    pub pieces: u64,
+    /// Of these, pieces in which the voice is only shifted: anybody can shift it back.
+    #[serde(default)]
+    pub shifted: u64,
+    /// Greatest share of voiced frames of a piece that keep one distance in pitch (within a fifth of a semitone).
+    #[serde(default)]
+    pub steady: Option<f32>,
+    /// That distance, in semitones.
+    #[serde(default)]
+    pub semitones: Option<f32>,
+    /// Factor of the resonances there.
+    #[serde(default)]
+    pub resonances: Option<f32>,
 }
 
 /// One property of original and output, side by side.
@@ -290,6 +320,11 @@ pub(crate) mod tests {
             strangers: 1000,
             rank_track: Some(312),
             ranked_first: 0,
+            restored: 7,
+            cosine_restored: Some(0.2),
+            rank_restored: Some(41),
+            restored_by: Some("a blur undone".into()),
+            taken_back: false,
             bound: Bound::of(0, 40),
         };
         Report {
@@ -309,7 +344,7 @@ pub(crate) mod tests {
                 tracks: vec![3],
                 width_px: 80.0,
                 face_frames: 400,
-                exempt_frames: 0,
+                exempt_frames: 120,
                 untouched: 1,
                 partly_untouched: 0,
                 worst_likeness: 0.98,
@@ -351,6 +386,8 @@ pub(crate) mod tests {
             let picture = Picture { frame, score: 0.9, note: "n".into(), exposes, source: vec![1, 2, 3], output };
             pictures.offer(0, 0.9, || Some(picture));
         }
+        let kept = |output| Picture { frame: 50, score: 0.1, note: "n".into(), exposes: true, source: vec![], output };
+        pictures.offer_kept(0, 0.1, || Some(kept(vec![10, 11, 12])));
         for redacted in [false, true] {
             write(&out, &sample(), &pictures, redacted).unwrap();
             let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -363,6 +400,12 @@ pub(crate) mod tests {
             assert_eq!(page.contains("AQID"), !redacted, "the original's picture");
             assert!(page.contains("BAUG"), "the output's picture");
             assert_eq!(page.contains("BwgJ"), !redacted, "an output in which the person is seen");
+            assert_eq!(page.contains("CgsM"), !redacted, "somebody who stays as filmed, to be confirmed");
+            let place = |text: &str| page.find(text).unwrap();
+            assert!(
+                place("What failed") < place("Left as filmed")
+                    && place("Left as filmed") < place("People, the most at risk first")
+            );
             for name in FILES {
                 let head: Vec<u8> = std::fs::read(out.join(name)).unwrap().into_iter().take(512).collect();
                 assert!(is_report(&head), "{name} is not known again");

@@ -29,37 +29,35 @@ pub struct Picture {
     pub output: Vec<u8>,
 }
 
-/// The worst few frames of every person.
+/// The worst few frames of every person, and some of those in which they stay as filmed.
 #[derive(Debug, Clone, Default)]
 pub struct Pictures {
     most: usize,
     by_person: BTreeMap<usize, Vec<Picture>>,
+    kept: BTreeMap<usize, Vec<Picture>>,
 }
 
 impl Pictures {
     /// Keeps at most `most` pictures of each person.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Pictures { most, by_person: BTreeMap::new() }
+        Pictures { most, by_person: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     /// Offers a frame of a person; `make` draws it only if it is among the worst so far.
     pub fn offer(&mut self, person: usize, score: f32, make: impl FnOnce() -> Option<Picture>) {
-        let list = self.by_person.entry(person).or_default();
-        if list.len() >= self.most && list.last().is_none_or(|p| p.score >= score) {
-            return;
-        }
-        let Some(picture) = make() else { return };
-        // Neighbouring frames look alike: one of them is enough.
-        if let Some(near) = list.iter_mut().find(|p| p.frame.abs_diff(picture.frame) < 12) {
-            if near.score < score {
-                *near = picture;
-            }
-        } else {
-            list.push(picture);
-        }
-        list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.frame.cmp(&b.frame)));
-        list.truncate(self.most);
+        offer_to(self.by_person.entry(person).or_default(), self.most, score, make);
+    }
+
+    /// Offers a frame in which a person stays as filmed, the clearest with the greatest score: a human has to confirm who it is.
+    pub fn offer_kept(&mut self, person: usize, score: f32, make: impl FnOnce() -> Option<Picture>) {
+        offer_to(self.kept.entry(person).or_default(), self.most, score, make);
+    }
+
+    /// Pictures of a person who stays as filmed, the clearest first.
+    #[must_use]
+    pub fn kept(&self, person: usize) -> &[Picture] {
+        self.kept.get(&person).map_or(&[], Vec::as_slice)
     }
 
     /// Pictures of a person, the worst first.
@@ -70,17 +68,37 @@ impl Pictures {
 
     /// Gives the pictures new owners: those of person `i` go to `owner[i]`.
     pub fn regroup(&mut self, owner: &dyn Fn(usize) -> Option<usize>) {
-        let old = std::mem::take(&mut self.by_person);
-        for (person, list) in old {
-            if let Some(to) = owner(person) {
-                self.by_person.entry(to).or_default().extend(list);
+        for map in [&mut self.by_person, &mut self.kept] {
+            let old = std::mem::take(map);
+            for (person, list) in old {
+                if let Some(to) = owner(person) {
+                    map.entry(to).or_default().extend(list);
+                }
             }
-        }
-        for list in self.by_person.values_mut() {
-            list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.frame.cmp(&b.frame)));
-            list.truncate(self.most);
+            map.values_mut().for_each(|list| shorten(list, self.most));
         }
     }
+}
+
+fn offer_to(list: &mut Vec<Picture>, most: usize, score: f32, make: impl FnOnce() -> Option<Picture>) {
+    if list.len() >= most && list.last().is_none_or(|p| p.score >= score) {
+        return;
+    }
+    let Some(picture) = make() else { return };
+    // Neighbouring frames look alike: one of them is enough.
+    if let Some(near) = list.iter_mut().find(|p| p.frame.abs_diff(picture.frame) < 12) {
+        if near.score < score {
+            *near = picture;
+        }
+    } else {
+        list.push(picture);
+    }
+    shorten(list, most);
+}
+
+fn shorten(list: &mut Vec<Picture>, most: usize) {
+    list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.frame.cmp(&b.frame)));
+    list.truncate(most);
 }
 
 /// The surroundings of a face as a JPEG; empty if it lies outside the picture.
@@ -122,6 +140,9 @@ mod tests {
         assert!(p.of(7).is_empty());
         p.regroup(&|k| (k == 1).then_some(4));
         assert_eq!(p.of(4).len(), 2);
+        p.offer_kept(4, 0.2, || Some(picture(9, 0.2)));
+        p.regroup(&Some);
+        assert_eq!((p.kept(4).len(), p.of(4).len(), p.kept(1).len()), (1, 2, 0), "who is kept crowds nobody out");
     }
 
     #[test]

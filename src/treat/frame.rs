@@ -19,10 +19,8 @@ pub(crate) const SMALLEST_SWAP_PX: f32 = 34.0;
 const MOST_YAW: f32 = 0.73;
 /// Largest pitch and the largest gap between a face's pose and what the library holds, radians.
 const MOST_PITCH: f32 = 0.70;
-/// Cells of doubtful faces are this much larger than those of a blur that was asked for.
-const DOUBT_CELLS: f32 = 1.5;
-/// Cells of hair and ears around a double are smaller than those of a face that must be unknown.
-const HAIR_CELLS: f32 = 0.75;
+/// Cells of hair and ears around a double are smaller than those of a face that must be unknown: an eighth of the face.
+const HAIR_CELLS: f32 = 0.5;
 /// Share of the mesh that must lie inside the picture.
 const LEAST_INSIDE: f32 = 0.55;
 /// From this width on, what may be no face is covered as a face, not as a head.
@@ -205,7 +203,7 @@ impl Treater<'_> {
                 match self.try_swap(frame, work, double, *halo, *extent, others, index) {
                     Ok(touched) => return Ok((Outcome::Swapped, touched)),
                     Err(reason @ CoverReason::Doubtful) => {
-                        return average_face(frame, work, reason, DOUBT_CELLS * work.sample.rect.width());
+                        return average_face(frame, work, reason, work.sample.rect.width());
                     }
                     Err(reason) => (Cover::Solid, Outcome::Covered(reason)),
                 }

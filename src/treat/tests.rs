@@ -10,6 +10,7 @@ use crate::plan::{
 };
 use crate::swap::{self, Double, DoubleLibrary, FaceMotion, LightProbe, Mesh};
 use crate::units::{FrameIndex, TimeBase, Timestamp};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A checkerboard of single pixels: no cover leaves one pixel of it, mixing it back shows at once.
@@ -273,4 +274,56 @@ fn a_disclaimer_stands_over_treated_faces_and_lays_nothing_bare() {
     assert!(detail(&bare, inner) < 2.0 && detail(&lifted, inner) < 12.0, "{}", detail(&lifted, inner));
     // After its time, nothing of it.
     assert!(treat(&plan, blurred, 130) == treat(&plan, &format!("{blurred}disclaimer = true\n"), 130));
+}
+
+/// Up to four still faces anywhere in the picture, also over its edges, and what the cast orders for each.
+fn crowds() -> impl Strategy<Value = Vec<([f32; 4], usize)>> {
+    let one = ([-20.0f32..300.0, -20.0f32..220.0, 8.0f32..90.0, 8.0f32..110.0], 0usize..6);
+    proptest::collection::vec(one, 1..5)
+}
+
+const ORDERS: [&str; 6] = ["", "blur", "mosaic", "solid", "silhouette", "keep"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Nothing outside the mattes changes (asserted by `treat`), and of every face that is not kept nothing is left in the
+    /// picture, whatever stands over it and whatever was ordered for the others.
+    #[test]
+    fn every_face_ends_in_its_treatment(crowd in crowds(), frame in 0u64..100) {
+        let rects: Vec<Rect<InFrame>> =
+            crowd.iter().map(|([x, y, w, h], _)| Rect::new(*x, *y, x + w, y + h)).collect();
+        let tracks: Vec<(u32, u64, u64, Rect<InFrame>)> =
+            rects.iter().enumerate().map(|(k, r)| (k as u32 + 1, 0, 100, *r)).collect();
+        let plan = plan(&tracks);
+        let mut cast = String::new();
+        for (k, (_, order)) in crowd.iter().enumerate().filter(|(_, c)| !ORDERS[c.1].is_empty()) {
+            cast.push_str(&format!("[[person]]\nalias = \"P{k}\"\ntracks = [{}]\nface = \"{}\"\n", k + 1, ORDERS[*order]));
+        }
+        let treated = treat(&plan, &cast, frame);
+        for ((_, order), r) in crowd.iter().zip(&rects).filter(|(c, _)| ORDERS[c.1] != "keep") {
+            let middle = r.grown(-0.2, -0.2, -0.2, -0.2);
+            if let Some(p) = middle.to_pixels(320, 240).filter(|p| p.width > 2 && p.height > 1) {
+                // Pixels alternate by 180 in the source; blurs, squares and covers have edges of their own at most.
+                let left = detail(&treated, [p.x, p.y, p.x + p.width, p.y + p.height]);
+                prop_assert!(left < 30.0, "{} of {:?} left under {:?}: {left}", left, r, ORDERS[*order]);
+            }
+        }
+    }
+
+    /// A cast that keeps nobody leaves no track as filmed, not even one that is not in the plan.
+    #[test]
+    fn nobody_is_kept_by_default(crowd in crowds(), stranger in 0u32..100) {
+        let tracks: Vec<(u32, u64, u64, Rect<InFrame>)> =
+            (1..=crowd.len() as u32).map(|k| (k, 0, 10, face(10.0, 10.0))).collect();
+        let plan = plan(&tracks);
+        let kept: Vec<u32> = (1..).zip(&crowd).filter(|(_, c)| ORDERS[c.1] == "keep").map(|(k, _)| k).collect();
+        let entry = |k: &u32| format!("[[person]]\nalias = \"P{k}\"\ntracks = [{k}]\nface = \"keep\"\n");
+        let cast = Cast::parse(&kept.iter().map(entry).collect::<String>(), "cast").unwrap();
+        let casting = Casting::resolve(&plan, &cast, &[], &[]).unwrap();
+        for track in (1..=crowd.len() as u32).chain([stranger]) {
+            let is_kept = casting.treatment(track).face == crate::plan::FaceTreatment::Keep;
+            prop_assert_eq!(is_kept, kept.contains(&track), "track {}", track);
+        }
+    }
 }

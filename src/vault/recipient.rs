@@ -226,10 +226,22 @@ fn sum(key: &[u8; 32], kind: &str) -> [u8; SUM] {
     std::array::from_fn(|i| hash[i])
 }
 
-/// Reads bytes as a file for recipients.
+/// The secret key that the seeds of the fuzzer are sealed to.
+const FUZZ: [u8; 32] = [7; 32];
+
+/// Reads bytes as a file for recipients. The seed opens for the purpose `fuzz`, so that its pieces are read too.
 pub(crate) fn parse_for_fuzzing(bytes: &[u8]) {
-    let secret = SecretKey::from([7; 32]);
+    let secret = SecretKey::from(FUZZ);
     assert!(open(bytes, bytes.len() as u64, &secret, "plan", 1 << 20).is_err(), "a forged file was opened");
+    if let Ok(text) = open(bytes, bytes.len() as u64, &secret, "fuzz", 1 << 20) {
+        assert!(text.len() < bytes.len());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        // A key that is read is written as it was.
+        if let Ok(recipient) = Recipient::parse(text) {
+            assert!(recipient.text().eq_ignore_ascii_case(text.trim()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -262,6 +274,20 @@ mod tests {
         assert!(e.exit_code() == 4 && e.to_string().contains("somebody else"), "{e}");
         assert_eq!(send_file(&[], &path, "plan", b"").unwrap_err().exit_code(), 2);
         assert_eq!(send_file(&vec![a.recipient(); 17], &path, "plan", b"").unwrap_err().exit_code(), 2);
+    }
+
+    /// `UNDERSTUDY_BLESS=1` makes the seed anew.
+    #[test]
+    fn the_seed_of_the_fuzzer_opens() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/vault/sent.bin");
+        let own = Identity(SecretKey::from(FUZZ));
+        if std::env::var_os("UNDERSTUDY_BLESS").is_some_and(|v| v == "1") {
+            let (_dir, other, _) = two();
+            send_file(&[other.recipient(), own.recipient()], &path, "fuzz", &[b'a'; 400]).unwrap();
+        }
+        assert_eq!(own.open_file(&path, "fuzz", 1 << 20).unwrap().len(), 400);
+        assert!(own.open_file(&path, "plan", 1 << 20).is_err());
+        parse_for_fuzzing(&std::fs::read(&path).unwrap());
     }
 
     #[test]

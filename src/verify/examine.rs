@@ -5,10 +5,11 @@ use super::faces::Face;
 use super::identity::Sample;
 use super::likeness::{Likeness, LumaCrop, Part, compare, points_in_box, template};
 use super::regions::Region;
+use super::restore::{self, Pile, Restored};
 use super::subjects::{Order, Orders, Subject};
 use crate::card::Card;
 use crate::geom::{InFrame, Point, Rect};
-use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Samples};
+use crate::image::{Frame, RawFrame};
 use crate::report::{Picture, Pictures, head_jpeg};
 use crate::units::Timestamp;
 use crate::vision::{Detection, Detector, Embedding, EmbeddingModel, Look, Picture as Crop, alignment};
@@ -41,7 +42,7 @@ const LATE: f64 = 0.001;
 /// 320 to 1280 columns: 0.96 and more through x264 at crf 35, 0.60 and more at crf 48, below zero without a disclaimer.
 const TOLD: f32 = 0.5;
 /// Side of the crop given to the recogniser.
-const CROP: usize = 112;
+const CROP: usize = restore::SIDE;
 
 /// The networks that attack.
 pub(crate) struct Attackers<'a> {
@@ -76,6 +77,9 @@ pub(crate) struct Sight {
     pub samples: Vec<Sample>,
     /// Source faces of exempt frames, for the gallery of a person who is kept.
     pub kept: Vec<Embedding>,
+    /// What the inversion of weak covers gave.
+    pub restored: Vec<Restored>,
+    pile: Pile,
     suspicious: usize,
 }
 
@@ -152,7 +156,10 @@ pub(crate) fn examine(
         seen.frames.1 += u64::from(after.is_some());
         let (before, after) = match (before, after) {
             (Some(b), Some(a)) => (b, a),
-            (None, None) => return Ok(seen),
+            (None, None) => {
+                seen.sights.iter_mut().try_for_each(|s| finish(s, attackers))?;
+                return Ok(seen);
+            }
             _ => {
                 progress(seen.frames.0.max(seen.frames.1))?;
                 continue; // counted; the number of frames fails
@@ -186,6 +193,7 @@ pub(crate) fn examine(
                 frame,
                 keep: orders.order(spot.plan, secs) == Order::Keep,
                 inked: inked.is_some_and(|a| spot.face.rect.y1 > a.y as f32),
+                drawn: orders.may_draw(spot.plan),
             };
             note(&mut seen, &subjects[*k], &at, &likeness, &pair, attackers)?;
         }
@@ -206,6 +214,9 @@ pub(crate) fn examine(
                 *i += 1;
             }
         }
+        for (k, _) in active.iter().filter(|(k, i)| *i >= subjects[*k].spots.len()) {
+            finish(&mut seen.sights[*k], attackers)?;
+        }
         active.retain(|(k, i)| *i < subjects[*k].spots.len());
         progress(frame + 1)?;
     }
@@ -218,6 +229,16 @@ struct Place {
     keep: bool,
     /// The disclaimer lies on it.
     inked: bool,
+    /// A double may have been drawn there.
+    drawn: bool,
+}
+
+/// The last of a subject was seen: what was gathered of its covers is attacked.
+fn finish(sight: &mut Sight, attackers: &mut Attackers) -> Result<()> {
+    let points = template();
+    let all = sight.pile.attack(&mut |picture| attackers.recogniser.embed(picture, &points))?;
+    sight.restored.extend(all);
+    Ok(())
 }
 
 /// Presentation times of both films.
@@ -294,7 +315,16 @@ fn note(
             count(&mut sight.altered, at.frame);
         }
         let face = &subject.spots[at.index].face;
-        let wanted = (at.index as u64).is_multiple_of(attackers.every.max(1)) && sight.kept.len() < MOST_KEPT;
+        let regular = (at.index as u64).is_multiple_of(attackers.every.max(1));
+        let wanted = regular && sight.kept.len() < MOST_KEPT;
+        if regular || at.index + 1 == subject.spots.len() {
+            let clear = face.score * face.rect.width();
+            seen.pictures.offer_kept(at.subject, clear, || {
+                let output = head_jpeg(pair.output, &pair.to_output(face).rect);
+                let note = "left as filmed".into();
+                Some(Picture { frame: at.frame, score: clear, note, exposes: true, source: vec![], output })
+            });
+        }
         if wanted && is_good(face) && alignment(&face.points).is_some() {
             sight.kept.push(attackers.recogniser.embed(pair.source, &face.points)?);
         }
@@ -320,6 +350,9 @@ fn note(
         sight.suspicious += usize::from(!regular);
         let face = &subject.spots[at.index].face;
         let sample = attack(at.frame, face, pair, attackers)?;
+        if sample.is_some() {
+            invert(sight, at, face, pair, attackers, n / every)?;
+        }
         let risk = risk(likeness, &sample);
         let text = match () {
             () if untouched => "the original's detail",
@@ -377,6 +410,34 @@ fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Re
     Ok(Some(Sample { frame, width: face.rect.width(), source, good: is_good(face), output, erased }))
 }
 
+/// Tries to take back a cover that may be weak. Doubles are drawn as sharp as the source; what is softer is none. Without
+/// orders everything is tried.
+fn invert(
+    sight: &mut Sight,
+    at: &Place,
+    face: &Face,
+    pair: &Pair,
+    attackers: &mut Attackers,
+    expected: u64,
+) -> Result<()> {
+    let width = face.rect.width();
+    let points = if alignment(&face.points).is_some() { face.points } else { points_in_box(&face.rect) };
+    let there = pair.to_output(&Face { points, ..*face });
+    let (Some(before), Some(after)) = (LumaCrop::cut(pair.source, &points), LumaCrop::cut(pair.output, &there.points))
+    else {
+        return Ok(());
+    };
+    let weak = !after.is_flat() && (!at.drawn || after.is_softer_than(&before, width));
+    let Some(place) = alignment(&there.points).filter(|_| weak && width >= restore::NARROWEST) else { return Ok(()) };
+    let crop = Crop::crop(pair.output, &place, CROP);
+    if sight.pile.add(&crop, width, expected) {
+        let points = template();
+        let mut embed = |picture: &Frame| attackers.recogniser.embed(picture, &points);
+        sight.restored.extend(restore::attack(&crop.planes, Some(at.frame), width, &mut embed)?);
+    }
+    Ok(())
+}
+
 fn is_good(face: &Face) -> bool {
     face.score >= GOOD.1 && face.rect.width() >= GOOD.0
 }
@@ -403,15 +464,10 @@ fn erased(pair: &Pair, before: &[Point<InFrame>; 5], after: &[Point<InFrame>; 5]
     };
     let mask: Vec<bool> = (0..CROP * CROP).map(near).collect();
     let n = mask.iter().filter(|m| **m).count().max(1) as f32;
-    let layout = PixelLayout { model: ColorModel::Gbr, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
-    let mut frame = Frame::black(CROP, CROP, layout, ColorDesc::default());
-    // Planes of the frame are green, blue, red; those of the crop red, green, blue.
-    for (plane, c) in frame.planes.iter_mut().zip([1, 2, 0]) {
+    Some(restore::picture(&[0, 1, 2].map(|c: usize| {
         let flat = b.planes[c].iter().zip(&mask).filter(|(_, m)| **m).map(|(v, _)| v).sum::<f32>() / n;
-        let value = |i: usize| if mask[i] { flat } else { a.planes[c][i] };
-        plane.samples = Samples::U8((0..CROP * CROP).map(|i| (value(i).clamp(0.0, 255.0) + 0.5) as u8).collect());
-    }
-    Some(frame)
+        (0..CROP * CROP).map(|i| if mask[i] { flat } else { a.planes[c][i] }).collect()
+    })))
 }
 
 /// Looks for faces in the whole output picture, away from the places already attacked.

@@ -42,7 +42,7 @@ const LEAST_FOR_MEAN: usize = 3;
 /// Good source faces below which a gallery cannot say whose an unseen place is.
 pub(crate) const LEAST_GALLERY: u64 = 3;
 /// Strangers that make a first place mean something.
-const LEAST_STRANGERS: u64 = 500;
+pub(crate) const LEAST_STRANGERS: u64 = 500;
 /// Narrowest face whose place is judged when the output shows no face there.
 const LEAST_UNSEEN_PX: f32 = 32.0;
 
@@ -206,6 +206,11 @@ pub(crate) fn attack(
         strangers: strangers.map_or(0, |s| s.len() as u64),
         rank_track: strangers.and_then(|s| Some(s.rank(output_mean.as_ref()?, gallery))),
         ranked_first: strangers.as_ref().map_or(0, first),
+        restored: 0,
+        cosine_restored: None,
+        rank_restored: None,
+        restored_by: None,
+        taken_back: false,
         bound: Bound::of(hits, samples.len() as u64),
     };
     let certain = certain.iter().min().map(|first| (*first, certain.len() as u64));

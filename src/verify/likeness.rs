@@ -36,6 +36,9 @@ const LEAST_OUTPUT: f32 = 0.05;
 /// less of a solid cover; a face in the dark has more.
 const FLAT: f32 = 2.5;
 
+/// Share of the source's finest detail under which a face counts as softened. Drawn doubles have most of it and more.
+const SOFT: f32 = 0.45;
+
 /// Half-open box in the crop: x0, y0, x1, y1.
 type Area = [usize; 4];
 /// Eyes, nose and mouth.
@@ -198,11 +201,14 @@ impl LumaCrop {
 
     /// One colour where eyes, nose and mouth would be: nobody is seen there, whatever a recogniser makes of it.
     pub fn is_flat(&self) -> bool {
-        let [x0, y0, x1, y1] = INNER;
-        let area = || (y0..y1).flat_map(|y| &self.0[y * SIDE + x0..y * SIDE + x1]);
-        let n = ((x1 - x0) * (y1 - y0)) as f32;
-        let mean = area().sum::<f32>() / n;
-        (area().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt() < FLAT
+        spread(&self.0, INNER) < FLAT
+    }
+
+    /// Whether the inner face has lost most of its finest detail: a cover may have been blurred or averaged there.
+    pub fn is_softer_than(&self, source: &Self, width: f32) -> bool {
+        let coarse = (FULL_WIDTH / width.max(1.0)).clamp(1.0, MOST_COARSE);
+        let fine = |crop: &LumaCrop| spread(&bands(&crop.0, coarse)[0], INNER);
+        fine(self) < SOFT * fine(source)
     }
 
     /// The inner face alone, repeated outwards: what stands around it has no say.
@@ -294,11 +300,15 @@ fn transpose(picture: &[f32]) -> Vec<f32> {
 
 /// Whether the inner face has too little detail to be compared.
 fn is_plain(band: &[f32]) -> bool {
-    let [x0, y0, x1, y1] = INNER;
-    let area = || (y0..y1).flat_map(|y| &band[y * SIDE + x0..y * SIDE + x1]);
+    spread(band, INNER) < LEAST_SOURCE
+}
+
+/// Standard deviation over an area.
+fn spread(picture: &[f32], [x0, y0, x1, y1]: Area) -> f32 {
+    let area = || (y0..y1).flat_map(|y| &picture[y * SIDE + x0..y * SIDE + x1]);
     let n = ((x1 - x0) * (y1 - y0)) as f32;
     let mean = area().sum::<f32>() / n;
-    (area().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt() < LEAST_SOURCE
+    (area().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt()
 }
 
 /// Largest absolute normalised correlation of an area of `a` with `b`, over all small shifts.
@@ -451,6 +461,18 @@ mod tests {
         let faint: Vec<f32> = source.0.iter().map(|v| 90.0 + 0.06 * v).collect();
         let faint = LumaCrop::from_values(around(&|i| faint[i]));
         assert!(faint.is_flat() && compare(&source, &faint, 20.0).is_untouched());
+    }
+
+    #[test]
+    fn what_was_blurred_is_softer_and_another_face_is_not() {
+        let a = texture(1);
+        let crop = |v: Vec<f32>| LumaCrop::from_values(v);
+        let source = crop(a.clone());
+        assert!(
+            crop(blur(&a, 4.0)).is_softer_than(&source, 100.0)
+                && crop(vec![9.0; SIDE * SIDE]).is_softer_than(&source, 30.0)
+        );
+        assert!(!crop(texture(2)).is_softer_than(&source, 100.0) && !source.is_softer_than(&source, 40.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! original ─► faces found afresh ─┐
 //! plan ─► its boxes ──────────────┼─► every face-frame: is the original's detail still there?
-//! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else?
+//! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else? once a blur is undone?
 //! regions of the cast ───────────────► is what they hide still there?
 //! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
 //! text streams of the output ───────► is one there that was not ordered, or a word that must not be said?
@@ -35,9 +35,11 @@ mod examine;
 mod faces;
 mod heard;
 mod identity;
+mod kinds;
 mod likeness;
 mod people;
 mod regions;
+mod restore;
 mod sound;
 mod strangers;
 mod streams;
@@ -46,6 +48,7 @@ mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
 pub(crate) use strangers::Strangers;
+pub use kinds::{breach, class_of};
 
 use crate::card::Card;
 use crate::geom::{InFrame, Rect};
@@ -55,8 +58,8 @@ use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionReport, Report};
 use crate::vision::Networks;
 use crate::{Error, Result};
+use kinds::{Kind, failure};
 use std::path::Path;
-use streams::failure;
 
 /// How hard to attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +220,7 @@ pub(crate) fn parse_for_fuzzing(output: &Path) {
 pub(crate) fn walk_for_test(output: &Path, texts: usize) -> Vec<String> {
     container::walk(output, texts).map_or_else(
         |e| vec![e.to_string()],
-        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind, o.what)).collect(),
+        |w| w.objections.into_iter().map(|o| format!("{} {}", o.kind.word(), o.what)).collect(),
     )
 }
 
@@ -265,7 +268,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     let mut report = empty_report(input, options)?;
     warn_of_gaps(input, &mut warnings);
     let seconds = streams.source.duration_secs.unwrap_or(f64::INFINITY);
-    warnings.extend(heard.lines(seconds).into_iter().map(|l| failure("sound.kept", 1, None, l)));
+    warnings.extend(heard.lines(seconds).into_iter().map(|l| failure(Kind::SoundKept, 1, None, l)));
     let (mut pictures, mut missed, mut accused) = (Pictures::default(), vec![], vec![]);
     if let Some(f) = faces {
         (missed, accused) = (f.missed, f.people.accused);
@@ -280,6 +283,8 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
         pictures = f.people.pictures;
     }
     report.cleared = failures.is_empty();
+    // The worst first: faces, likenesses, voices, the file, the film.
+    failures.sort_by_key(|f| class_of(f).exit_code());
     report.failures = merged(failures);
     report.warnings = merged(warnings);
     report.streams = streams.rows;
@@ -336,7 +341,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut failures = frame_failures(&seen);
         if seen.frames.0 != found.frames {
             let text = "the original gave other numbers of frames when decoded twice: its faces are not all known";
-            failures.push(failure("frames.source", 1, None, text));
+            failures.push(failure(Kind::FramesSource, 1, None, text));
         }
         let mut warnings = Vec::new();
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
@@ -354,21 +359,21 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
 fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
     let mut out = Vec::new();
     if let Some(why) = &seen.broken {
-        out.push(failure("output.damaged", 1, Some(seen.frames.1), format!("the output breaks off: {why}")));
+        out.push(failure(Kind::OutputDamaged, 1, Some(seen.frames.1), format!("the output breaks off: {why}")));
     }
     let (a, b) = seen.frames;
     if a != b {
         let text = format!("the original has {a} frames, the output {b}: what has no partner was not compared");
-        out.push(failure("frames.count", a.abs_diff(b), Some(a.min(b)), text));
+        out.push(failure(Kind::FramesCount, a.abs_diff(b), Some(a.min(b)), text));
     }
     if seen.untold.0 > 0 {
         let text = "the cast asks for a disclaimer, and the output does not show it: the audience is not told";
-        out.push(failure("disclaimer.missing", seen.untold.0, seen.untold.1, text));
+        out.push(failure(Kind::DisclaimerMissing, seen.untold.0, seen.untold.1, text));
     }
     if seen.late.0 > 0 {
         let text =
             format!("frames are shown at another time than in the original, by up to {:.1} ms", seen.late.2 * 1000.0);
-        out.push(failure("frames.time", seen.late.0, seen.late.1, text));
+        out.push(failure(Kind::FramesTime, seen.late.0, seen.late.1, text));
     }
     out
 }
@@ -377,7 +382,7 @@ fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
     let sandbox = crate::sandbox::state();
     if sandbox.is_weak() {
         warnings.push(failure(
-            "sandbox.weak",
+            Kind::SandboxWeak,
             1,
             None,
             format!("films were decoded with less than the whole sandbox: {}", sandbox.text()),
@@ -385,9 +390,9 @@ fn warn_of_gaps(input: &VerifyInput, warnings: &mut Vec<Failure>) {
     }
     if input.plan.is_none() {
         let text = "no plan was given: faces that only the analysis found were not attacked, and nobody counts as kept";
-        warnings.push(failure("plan.missing", 1, None, text));
+        warnings.push(failure(Kind::PlanMissing, 1, None, text));
     } else if input.casting.is_none() {
-        warnings.push(failure("cast.missing", 1, None, "no cast was given: everybody had to be changed"));
+        warnings.push(failure(Kind::CastMissing, 1, None, "no cast was given: everybody had to be changed"));
     }
 }
 
@@ -469,9 +474,11 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         attacks: vec![
             format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
             format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}; place of each person among strangers by the mean of their output faces, fails if first.", options.identity_every, identity::limits_text()),
+            format!("Inversion of weak covers (blur, squares, averages): {}.", restore::words()),
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
+            format!("Inverter of voices, pieces of 6 s of every channel: the pitch that was recorded, at one distance in {} of the voiced frames (two pieces in a row, or all there are); resonances on a grid.", crate::voice::attack::STEADY),
             "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
@@ -491,7 +498,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             "People whose face no detector finds: from behind, beyond profile, or under 14 pixels.",
             "Clothes, tattoos, hands, gait, place, and what is said.",
             "Recognisers stronger than the one named above, people who know the person, and attackers who train on disguised footage.",
-            "Recognition of a voice by its manner of speaking; only the recorded sound itself is searched.",
+            "Recognition of a voice by its manner of speaking; only the recorded sound itself and a mere shift of it are searched.",
             "Text in the picture, and anything outside this one file.",
         ]
         .map(String::from)

@@ -2,8 +2,9 @@
 
 use super::examine::{Elsewhere, Seen, Sight};
 use super::identity::{self, Attack, Sample};
+use super::kinds::{Kind, failure};
+use super::restore::{self, Restored};
 use super::strangers::Strangers;
-use super::streams::failure;
 use super::subjects::{Subject, treatment_word};
 use crate::plan::{Casting, Plan};
 use crate::report::{Bound, Failure, PersonReport, Pictures};
@@ -58,6 +59,7 @@ struct Person {
     /// Faces of frames that stay as filmed.
     kept: usize,
     attack: Option<Attack>,
+    restored: Option<restore::Outcome>,
     hidden: bool,
     /// The plan is not sure that any of the tracks is a face.
     doubtful: bool,
@@ -76,6 +78,7 @@ pub(crate) fn judge(
         let samples = samples_of(p, &sights);
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
         p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers));
+        p.restore(&sights, strangers);
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
         let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
         p.doubtful = !p.tracks.is_empty() && p.tracks.iter().all(unsure);
@@ -213,6 +216,7 @@ impl Person {
             gallery: None,
             kept: 0,
             attack: None,
+            restored: None,
             hidden: false,
             doubtful: false,
         }
@@ -221,6 +225,21 @@ impl Person {
     fn remember(&mut self, sights: &[Sight]) {
         self.gallery = gallery_of(&self.subjects, sights);
         self.kept = self.subjects.iter().map(|k| sights[*k].kept.len()).sum();
+    }
+
+    /// Judges what the inversion of this person's covers gave.
+    fn restore(&mut self, sights: &[Sight], strangers: Option<&Strangers>) {
+        let (Some(attack), Some(gallery)) = (&mut self.attack, &self.gallery) else { return };
+        let all: Vec<&Restored> = self.subjects.iter().flat_map(|k| &sights[*k].restored).collect();
+        let erased = self.subjects.iter().flat_map(|k| &sights[*k].samples).filter_map(|s| s.erased.as_ref());
+        let erased = identity::mean(erased).map(|e| e.cosine(gallery));
+        let Some(found) = restore::judge(&all, gallery, attack.report.gallery, erased, strangers) else { return };
+        attack.report.restored = found.faces;
+        attack.report.cosine_restored = Some(found.cosine);
+        attack.report.rank_restored = found.rank;
+        attack.report.restored_by = Some(found.way.to_owned());
+        attack.report.taken_back = found.recognised;
+        self.restored = Some(found);
     }
 
     /// Enough good faces to say whom others look like.
@@ -300,7 +319,7 @@ fn risk(p: &PersonReport) -> f32 {
     };
     let near = p.identity.as_ref().map_or(0.0, |i| {
         let over = if i.over_threshold > 0 { 1.0 } else { 0.0 };
-        over + i.cosine_track.max(i.cosine_max).max(0.0)
+        over + i.cosine_track.max(i.cosine_max).max(i.cosine_restored.unwrap_or(0.0)).max(0.0)
     });
     seen + near + if p.face_frames == 0 { -1.0 } else { 0.1 * p.worst_likeness }
 }
@@ -310,30 +329,30 @@ fn first<'s>(p: &Person, sights: &'s [Sight], of: impl Fn(&'s Sight) -> Option<u
 }
 
 impl Outcome {
-    fn fail(&mut self, kind: &str, count: u64, first: Option<u64>, text: String) {
+    fn fail(&mut self, kind: Kind, count: u64, first: Option<u64>, text: String) {
         self.failures.push(failure(kind, count, first, text));
     }
 
     fn face_failures(&mut self, p: &Person, r: &PersonReport, sights: &[Sight]) {
         if r.untouched > 0 {
             let at = first(p, sights, |s| s.untouched.1);
-            self.fail("face.untouched", r.untouched, at, format!("the face of {} is still the original's", p.alias));
+            self.fail(Kind::FaceUntouched, r.untouched, at, format!("the face of {} is still the original's", p.alias));
         }
         if r.partly_untouched > 0 {
             let at = first(p, sights, |s| s.partly.1);
             let text = format!("a part of the face of {} (eyes, mouth or a side) resembles the original's", p.alias);
             let firm: u64 = p.subjects.iter().map(|k| sights[*k].firm).sum();
             if are_too_many_parts(&r.treatment, r.partly_untouched, firm, r.face_frames) {
-                self.fail("face.partly", r.partly_untouched, at, text);
+                self.fail(Kind::FacePartly, r.partly_untouched, at, text);
             } else {
-                self.warnings.push(failure("face.partly", r.partly_untouched, at, text));
+                self.warnings.push(failure(Kind::FacePartly, r.partly_untouched, at, text));
             }
         }
         let altered: u64 = p.subjects.iter().map(|k| sights[*k].altered.0).sum();
         if altered > 0 {
             let at = first(p, sights, |s| s.altered.1);
             let text = format!("the face of {} was to stay as filmed, but was changed", p.alias);
-            self.warnings.push(failure("face.altered", altered, at, text));
+            self.warnings.push(failure(Kind::FaceAltered, altered, at, text));
         }
         if r.exempt_frames > 0 {
             let why = if p.treatment == "keep" { "kept by the cast" } else { "revealed by the cast" };
@@ -345,7 +364,7 @@ impl Outcome {
         let Some(attack) = &p.attack else {
             if p.hidden {
                 let text = format!("{} could not be attacked by recognition: no face could be aligned", p.alias);
-                self.warnings.push(failure("face.unattacked", 1, None, text));
+                self.warnings.push(failure(Kind::FaceUnattacked, 1, None, text));
             }
             return;
         };
@@ -355,22 +374,22 @@ impl Outcome {
         if p.doubtful && r.gallery < identity::LEAST_GALLERY {
             if attack.certain.is_some() || attack.too_many_hits() || attack.mean_is_recognised() {
                 let text = format!("{} may be no face; what is left resembles what was there: look at it", p.alias);
-                self.warnings.push(failure("face.recognised", r.over_threshold.max(1), r.worst_frame, text));
+                self.warnings.push(failure(Kind::FaceRecognised, r.over_threshold.max(1), r.worst_frame, text));
             }
             return;
         }
         if let Some((at, n)) = attack.certain {
             let text = format!("{} is recognised in the output (cosine up to {:.2})", p.alias, r.cosine_max);
-            self.fail("face.recognised", n, Some(at), text);
+            self.fail(Kind::FaceRecognised, n, Some(at), text);
         } else if attack.too_many_hits() {
             let text = format!(
                 "{} is recognised in {} of {} attacked frames (limit {:.2})",
                 p.alias, r.over_threshold, r.samples, r.threshold
             );
-            self.fail("face.recognised", r.over_threshold, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, r.over_threshold, r.worst_frame, text);
         } else if attack.mean_is_recognised() {
             let text = format!("{} is recognised by all output faces together (cosine {:.2})", p.alias, r.cosine_track);
-            self.fail("face.recognised", 1, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
         } else if attack.is_first_of_all() {
             let text = format!(
                 "{} comes first of {} people by all output faces together (cosine {:.2})",
@@ -378,7 +397,17 @@ impl Outcome {
                 r.strangers + 1,
                 r.cosine_track
             );
-            self.fail("face.recognised", 1, r.worst_frame, text);
+            self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
+        }
+        if let Some(found) = p.restored.as_ref().filter(|f| f.recognised) {
+            let text = format!(
+                "{} is recognised once the cover is taken back ({}, cosine {:.2}): a cover of one colour (`solid`, `silhouette`) or a \
+                 double leaves nothing to take back",
+                p.alias,
+                found.way,
+                found.certain.map_or(found.cosine, |c| c.1)
+            );
+            self.fail(Kind::FaceRestored, 1, found.certain.map(|c| c.0), text);
         }
         let Some((cosine, k)) = other else { return };
         let limits = identity::limits(48.0);
@@ -387,9 +416,9 @@ impl Outcome {
             p.alias, people[k].alias
         );
         if cosine >= limits.certain {
-            self.fail("face.other_person", 1, None, text);
+            self.fail(Kind::FaceOtherPerson, 1, None, text);
         } else if cosine >= limits.single {
-            self.warnings.push(failure("face.other_person", 1, None, text));
+            self.warnings.push(failure(Kind::FaceOtherPerson, 1, None, text));
         }
     }
 
@@ -406,10 +435,10 @@ impl Outcome {
                     p.alias, other.alias
                 );
                 if cosine >= SAME_DOUBLE.0 {
-                    self.fail("face.same_double", 1, None, text);
+                    self.fail(Kind::FaceSameDouble, 1, None, text);
                     self.accused.push(other.alias.clone());
                 } else if cosine >= SAME_DOUBLE.1 {
-                    self.warnings.push(failure("face.same_double", 1, None, text));
+                    self.warnings.push(failure(Kind::FaceSameDouble, 1, None, text));
                 }
             }
         }
@@ -432,7 +461,7 @@ impl Outcome {
                     .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
-                    self.fail("face.recognised", 1, Some(s.frame), text);
+                    self.fail(Kind::FaceRecognised, 1, Some(s.frame), text);
                     self.missed.push(Accused { subject: k, untouched: sight.untouched.0 > 0 });
                     break;
                 }
@@ -444,7 +473,7 @@ impl Outcome {
         }
         if count > 0 {
             let text = "something that a detector took for a face, without much certainty, is unchanged: look whether it is one";
-            self.warnings.push(failure("face.doubtful", count, at, text));
+            self.warnings.push(failure(Kind::FaceDoubtful, count, at, text));
         }
     }
 
@@ -466,7 +495,7 @@ impl Outcome {
                 "a face like {} (cosine {most:.2}) is seen in the output where the original has none",
                 people[k].alias
             );
-            let f = failure("face.elsewhere", list.len() as u64, list.first().map(|h| h.0), text);
+            let f = failure(Kind::FaceElsewhere, list.len() as u64, list.first().map(|h| h.0), text);
             let sure = list.len() >= ELSEWHERE_HITS || most >= ELSEWHERE_SURE;
             if sure { self.failures.push(f) } else { self.warnings.push(f) }
         }

@@ -5,7 +5,7 @@
 //! that rest, over the whole region and tile by tile: the original gives 1, a proper cover nothing. Only detail well below
 //! the size of a cell is compared: there is much of it, so that chance and coding noise cannot pass for likeness.
 
-use super::streams::failure;
+use super::kinds::{Kind, failure};
 use crate::geom::{InFrame, Rect};
 use crate::image::{Frame, RgbPatch};
 use crate::plan::{Cast, Effect, Plan, parse_timecode};
@@ -136,18 +136,18 @@ impl Region {
         let name = format!("region {} ({})", r.region, r.effect);
         if matches!(self.place, Place::Unknown) {
             let text = format!("{name} follows a face, and no plan says where that is: it was not attacked");
-            failures.push(failure("region.unchecked", 1, None, text));
+            failures.push(failure(Kind::RegionUnchecked, 1, None, text));
         } else if r.visible > 0 {
             let text = format!("{name} still shows what it was to hide");
-            failures.push(failure("region.visible", r.visible, self.first_visible, text));
+            failures.push(failure(Kind::RegionVisible, r.visible, self.first_visible, text));
         } else if r.frames == 0 {
             let text =
                 format!("{name} never falls into the picture, or shows nothing there: look whether it is placed well");
-            warnings.push(failure("region.unseen", 1, None, text));
+            warnings.push(failure(Kind::RegionUnseen, 1, None, text));
         }
         if self.recoloured.0 > 0 {
             let text = format!("{name} still has its colour");
-            failures.push(failure("region.colour", self.recoloured.0, self.recoloured.1, text));
+            failures.push(failure(Kind::RegionColour, self.recoloured.0, self.recoloured.1, text));
         }
         r
     }
@@ -476,7 +476,7 @@ mod tests {
             assert!(compare(&source, &half, &rect, effect, &[]).unwrap().is_visible(), "{effect:?}");
         }
         let mut fine = source.clone();
-        redact::cover(&mut fine, &Shape::rect(&rect), Cover::Mosaic, 6.0 * 9.0);
+        redact::cover(&mut fine, &Shape::rect(&rect), Cover::Mosaic, redact::CELLS_ACROSS * 9.0);
         assert!(compare(&source, &fine, &rect, Effect::Mosaic, &[]).unwrap().is_visible());
         // Where a face was drawn over the region, the region is not asked.
         let face = Rect::new(0.0, 0.0, 320.0, 240.0);

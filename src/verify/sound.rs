@@ -1,10 +1,10 @@
 //! The attack on the voice: is the recorded sound still in the output?
 
 use super::heard::Heard;
-use super::streams::failure;
+use super::kinds::{Kind, failure};
 use crate::media::{AudioReader, Limits, Probe};
 use crate::report::{Failure, SoundReport};
-use crate::voice::attack::{LeakReport, LeakSearch};
+use crate::voice::attack::{InverseReport, InverseSearch, LeakReport, LeakSearch};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -101,14 +101,14 @@ pub(crate) fn attack(
                     if i == j {
                         out.lengths.push(lengths);
                     }
-                    for (ca, cb, r) in reports {
-                        out.judge(name, (ca, cb), &r);
+                    for (ca, cb, r, inverse) in reports {
+                        out.judge(name, (ca, cb), &r, inverse.as_ref());
                     }
                 }
                 Err(e @ (Error::Interrupted | Error::Cancelled)) => return Err(e),
                 Err(e) => {
                     let text = format!("the sound could not be attacked to its end: {e}");
-                    out.failures.push(failure("sound.unchecked", 1, None, text));
+                    out.failures.push(failure(Kind::SoundUnchecked, 1, None, text));
                 }
             }
         }
@@ -138,7 +138,7 @@ struct Times<'h> {
     same: bool,
 }
 
-type PairReports = (Vec<(usize, usize, LeakReport)>, (f64, f64));
+type PairReports = (Vec<(usize, usize, LeakReport, Option<InverseReport>)>, (f64, f64));
 
 /// All channels of one stream in all channels of another. `lead`: by how many seconds the original's first sample
 /// sounds later than the output's. `times`: what is not searched.
@@ -154,8 +154,10 @@ fn pair(
     let rate = ra.max(rb);
     let (na, nb) = (a.held.len(), b.held.len());
     let mut searches = Vec::with_capacity(na * nb);
-    for _ in 0..na * nb {
-        searches.push(LeakSearch::new(rate)?);
+    for k in 0..na * nb {
+        // A voice is looked for shifted where it was recorded: in its own channel, or in the one that holds all.
+        let own = times.same && (k / nb == k % nb || na == 1 || nb == 1);
+        searches.push((LeakSearch::new(rate)?, own.then(|| InverseSearch::new(rate)).transpose()?));
     }
     let mut stretch = (Stretch::new(ra, rate), Stretch::new(rb, rate));
     let shift = (lead.abs().min(3600.0) * f64::from(rate)).round() as usize;
@@ -187,15 +189,18 @@ fn pair(
             let own = same && ca == cb;
             others[cb].as_ref().filter(|_| !own).unwrap_or(&y[cb])
         };
-        searches.par_iter_mut().enumerate().try_for_each(|(k, s)| s.push(&x[k / nb], against(k)))?;
+        searches.par_iter_mut().enumerate().try_for_each(|(k, (leak, inverse))| {
+            inverse.iter_mut().try_for_each(|s| s.push(&x[k / nb], &y[k % nb]))?;
+            leak.push(&x[k / nb], against(k))
+        })?;
         progress(at as f64 / f64::from(rate))?;
         if done {
             break;
         }
     }
     let mut reports = Vec::new();
-    for (k, s) in searches.into_iter().enumerate() {
-        reports.push((k / nb, k % nb, s.finish()?));
+    for (k, (leak, inverse)) in searches.into_iter().enumerate() {
+        reports.push((k / nb, k % nb, leak.finish()?, inverse.map(InverseSearch::finish).transpose()?));
     }
     Ok((reports, (a.total as f64 / f64::from(ra), b.total as f64 / f64::from(rb))))
 }
@@ -253,18 +258,32 @@ impl Stretch {
 }
 
 impl Outcome {
-    fn judge(&mut self, (i, j): (usize, usize), (ca, cb): (usize, usize), r: &LeakReport) {
+    fn judge(
+        &mut self,
+        (i, j): (usize, usize),
+        (ca, cb): (usize, usize),
+        r: &LeakReport,
+        inverse: Option<&InverseReport>,
+    ) {
         // An empty sum is −0.
         let leaked = r.leaked_secs() + 0.0;
         let place = format!("channel {} of sound stream {}", cb + 1, j + 1);
         if leaked > 0.0 {
             let at = r.ranges_secs.first().map_or(0.0, |x| x.0);
             let text = format!("{leaked:.3} s of the recorded sound stand in {place}, first at {at:.2} s");
-            self.failures.push(failure("sound.raw", r.leaked as u64, None, text));
+            self.failures.push(failure(Kind::SoundRaw, r.leaked as u64, None, text));
         } else if r.mixed_in > MOST_MIXED {
             let text = format!("the recorded sound is mixed into {place} (coherence {:.2})", r.mixed_in);
-            self.failures.push(failure("sound.mixed", 1, None, text));
+            self.failures.push(failure(Kind::SoundMixed, 1, None, text));
         }
+        if let Some(v) = inverse.filter(|v| v.found) {
+            let text = format!(
+                "the voice in {place} is the recorded one, only shifted by {:.1} semitones (resonances by {:.2}): anybody can shift it back",
+                v.semitones, v.resonances
+            );
+            self.failures.push(failure(Kind::SoundShifted, v.shifted as u64, None, text));
+        }
+        let heard = inverse.filter(|v| v.pieces > 0);
         self.reports.push(SoundReport {
             output_stream: j,
             output_channel: cb,
@@ -275,6 +294,11 @@ impl Outcome {
             leaked_at: r.ranges_secs.iter().map(|x| x.0).take(20).collect(),
             mixed: r.mixed_in as f32,
             mixed_at: None,
+            pieces: inverse.map_or(0, |v| v.pieces as u64),
+            shifted: inverse.map_or(0, |v| v.shifted as u64),
+            steady: heard.map(|v| v.steady as f32),
+            semitones: heard.map(|v| v.semitones as f32),
+            resonances: heard.map(|v| v.resonances as f32),
         });
     }
 }

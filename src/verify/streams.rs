@@ -1,6 +1,7 @@
 //! What the output carries besides picture and sound, and whether both fit the original.
 
 use super::bytes::{Needle, SHORTEST, scan};
+use super::kinds::{Kind, failure};
 use super::{container, texts};
 use crate::Result;
 use crate::media::{FileListing, Limits, Probe, StreamListing, probe, raw_streams};
@@ -104,7 +105,7 @@ const MARKERS: [(&str, &str); 22] = [
 ];
 
 /// A timecode that the codec demands: a person should look whether it begins at zero.
-const COUNTED: &str = "timecode.gop";
+const COUNTED: Kind = Kind::TimecodeGop;
 
 /// What the comparison gave.
 pub(crate) struct Outcome {
@@ -120,11 +121,6 @@ pub(crate) struct Outcome {
     pub source: Probe,
     /// The output, if it can be read at all.
     pub output: Option<Probe>,
-}
-
-/// Shorthand for a failure.
-pub(crate) fn failure(kind: &str, count: u64, first_frame: Option<u64>, detail: impl Into<String>) -> Failure {
-    Failure { kind: kind.into(), count, first_frame, detail: detail.into() }
 }
 
 /// Compares two files.
@@ -143,7 +139,9 @@ pub(crate) fn check(
     match probe(output, &limits) {
         Ok(p) => out.output = Some(p),
         Err(e @ crate::Error::Io { .. }) => return Err(e),
-        Err(e) => out.failures.push(failure("output.unreadable", 1, None, format!("the output cannot be read: {e}"))),
+        Err(e) => {
+            out.failures.push(failure(Kind::OutputUnreadable, 1, None, format!("the output cannot be read: {e}")))
+        }
     }
     out.compare();
     let texts = texts::check(original, output, cast)?;
@@ -156,10 +154,10 @@ pub(crate) fn check(
             list(&listing, (sounds, texts.allowed), &mut out.failures);
         }
         Err(e) => {
-            out.failures.push(failure("output.unreadable", 1, None, format!("the streams cannot be listed: {e}")))
+            out.failures.push(failure(Kind::OutputUnreadable, 1, None, format!("the streams cannot be listed: {e}")))
         }
     }
-    let (counted, failures) = std::mem::take(&mut out.failures).into_iter().partition(|f| f.kind == COUNTED);
+    let (counted, failures) = std::mem::take(&mut out.failures).into_iter().partition(|f| f.kind == COUNTED.word());
     out.failures = failures;
     out.warnings.extend::<Vec<Failure>>(counted);
     structure(output, texts.allowed, &mut out)?;
@@ -168,7 +166,7 @@ pub(crate) fn check(
     for hit in scan(output, &needles, go_on)? {
         let what = &needles[hit.needle].what;
         let detail = format!("the output's bytes hold {what}, at byte {} ({})", hit.offset, hit.coding);
-        let kind = if hit.needle < MARKERS.len() { "bytes.marker" } else { "bytes.metadata" };
+        let kind = if hit.needle < MARKERS.len() { Kind::BytesMarker } else { Kind::BytesMetadata };
         out.failures.push(failure(kind, 1, None, detail));
     }
     Ok(out)
@@ -194,9 +192,9 @@ impl Outcome {
         self.row("Upright size", size(va), size(vb), grown);
         if grown && !same {
             let text = "the output's pictures are larger by a row or a column, for a codec that takes even sizes only";
-            self.warnings.push(failure("picture.size", 1, None, text));
+            self.warnings.push(failure(Kind::PictureSize, 1, None, text));
         } else if !grown {
-            self.failures.push(failure("picture.size", 1, None, "the output's pictures have another size"));
+            self.failures.push(failure(Kind::PictureSize, 1, None, "the output's pictures have another size"));
         }
         let aspect = |v: &crate::media::VideoInfo| f64::from(v.sample_aspect.0) / f64::from(v.sample_aspect.1.max(1));
         let same = (aspect(va) / aspect(vb).max(1e-9) - 1.0).abs() < 0.01;
@@ -219,7 +217,7 @@ impl Outcome {
             self.rows.iter().filter(|r| !r.ok && r.what != "Upright size").map(|r| r.what.to_lowercase()).collect();
         if !differ.is_empty() {
             let text = format!("the picture differs in {}: intended by the preset, or a mistake", differ.join(", "));
-            self.warnings.push(failure("picture.fidelity", 1, None, text));
+            self.warnings.push(failure(Kind::PictureFidelity, 1, None, text));
         }
         self.compare_sound(&a, &b);
     }
@@ -229,7 +227,7 @@ impl Outcome {
         if b.audio.len() < a.audio.len() {
             let n = (a.audio.len() - b.audio.len()) as u64;
             self.warnings.push(failure(
-                "sound.missing",
+                Kind::SoundMissing,
                 n,
                 None,
                 "sound streams of the original are not in the output",
@@ -243,7 +241,7 @@ impl Outcome {
             self.row(&format!("Sound {}", k + 1), word(x), word(y), same);
             if !same {
                 let text = format!("sound stream {} has another rate or number of channels", k + 1);
-                self.warnings.push(failure("sound.shape", 1, None, text));
+                self.warnings.push(failure(Kind::SoundShape, 1, None, text));
             }
         }
     }
@@ -256,7 +254,7 @@ impl Outcome {
             self.row(&format!("Length of sound {}", k + 1), format!("{a:.3} s"), format!("{b:.3} s"), same);
             if !same {
                 let text = format!("sound stream {} is longer or shorter than the original's", k + 1);
-                self.failures.push(failure("sound.length", 1, None, text));
+                self.failures.push(failure(Kind::SoundLength, 1, None, text));
             }
         }
         let lead =
@@ -272,7 +270,7 @@ impl Outcome {
                 );
                 if !same {
                     let text = format!("sound stream {} is shifted against the picture", k + 1);
-                    self.warnings.push(failure("sound.shift", 1, None, text));
+                    self.warnings.push(failure(Kind::SoundShift, 1, None, text));
                 }
             }
         }
@@ -285,28 +283,35 @@ fn list(l: &FileListing, (sounds, texts): (usize, usize), failures: &mut Vec<Fai
     for s in &l.streams {
         match s.kind {
             "video" if s.dispositions.iter().any(|d| d.contains("pic") || d.contains("thumb")) => {
-                failures.push(failure("stream.picture", 1, None, format!("stream {} is an embedded picture", s.index)));
+                failures.push(failure(
+                    Kind::StreamPicture,
+                    1,
+                    None,
+                    format!("stream {} is an embedded picture", s.index),
+                ));
             }
             "video" => kinds.0 += 1,
             "audio" => kinds.1 += 1,
             "subtitle" if kinds.2 < texts => kinds.2 += 1,
-            other => failures.push(failure("stream.extra", 1, None, format!("stream {} is of kind {other}", s.index))),
+            other => {
+                failures.push(failure(Kind::StreamExtra, 1, None, format!("stream {} is of kind {other}", s.index)))
+            }
         }
         one_stream(s, failures);
     }
     if kinds.0 != 1 {
-        failures.push(failure("stream.extra", 1, None, format!("{} video streams instead of one", kinds.0)));
+        failures.push(failure(Kind::StreamExtra, 1, None, format!("{} video streams instead of one", kinds.0)));
     }
     if kinds.1 > sounds {
         failures.push(failure(
-            "stream.extra",
+            Kind::StreamExtra,
             1,
             None,
             format!("{} sound streams; the original has {sounds}", kinds.1),
         ));
     }
     if !l.chapters.is_empty() {
-        failures.push(failure("chapters", l.chapters.len() as u64, None, "the output has chapters"));
+        failures.push(failure(Kind::Chapters, l.chapters.len() as u64, None, "the output has chapters"));
     }
     let programs = l.programs.iter().flatten().chain(l.chapters.iter().flatten());
     for (key, value) in l.tags.iter().chain(programs) {
@@ -317,34 +322,34 @@ fn list(l: &FileListing, (sounds, texts): (usize, usize), failures: &mut Vec<Fai
 fn one_stream(s: &StreamListing, failures: &mut Vec<Failure>) {
     let place = format!("stream {}", s.index);
     for d in s.dispositions.iter().filter(|d| !["default", "still_image"].contains(&d.as_str())) {
-        failures.push(failure("stream.mark", 1, None, format!("{place} is marked `{d}`")));
+        failures.push(failure(Kind::StreamMark, 1, None, format!("{place} is marked `{d}`")));
     }
     for (key, value) in &s.tags {
         tag(key, value, &place, failures);
     }
     for d in s.side_data.iter().filter(|d| !STREAM_SIDE_DATA.iter().any(|k| d.eq_ignore_ascii_case(k))) {
-        failures.push(failure("side_data", 1, None, format!("side data \"{d}\" in {place}")));
+        failures.push(failure(Kind::SideData, 1, None, format!("side data \"{d}\" in {place}")));
     }
     for d in s.frame_side_data.iter().filter(|d| !FRAME_SIDE_DATA.iter().any(|k| d.eq_ignore_ascii_case(k))) {
         // MPEG-1 and 2 cannot be written without one; our encoder counts from zero.
         let gop = d == "GOP timecode" && ["mpeg1video", "mpeg2video"].contains(&s.codec.as_str());
         let kind = match d.to_lowercase().contains("timecode") {
             _ if gop => COUNTED,
-            true => "timecode",
-            false => "side_data",
+            true => Kind::Timecode,
+            false => Kind::SideData,
         };
         failures.push(failure(kind, 1, None, format!("side data \"{d}\" in the frames of {place}")));
     }
     // Decoders of sound and of lossless pictures make neutral tags of their own; anything else came from the file.
     for (key, _) in &s.frame_tags {
-        failures.push(failure("tag", 1, None, format!("tag `{}` in the frames of {place}", printable(key))));
+        failures.push(failure(Kind::Tag, 1, None, format!("tag `{}` in the frames of {place}", printable(key))));
     }
 }
 
 fn tag(key: &str, value: &str, place: &str, failures: &mut Vec<Failure>) {
     let key = key.to_lowercase();
     if !TAGS.contains(&key.as_str()) || !is_neutral(value) {
-        let kind = if key == "timecode" { "timecode" } else { "tag" };
+        let kind = if key == "timecode" { Kind::Timecode } else { Kind::Tag };
         failures.push(failure(kind, 1, None, format!("tag `{}` in {place}", printable(&key))));
     }
 }
@@ -389,7 +394,7 @@ fn structure(output: &Path, texts: usize, out: &mut Outcome) -> Result<()> {
     out.row("Boxes or elements", "", walk.parts, walk.objections.is_empty());
     for o in walk.objections {
         let f = failure(o.kind, 1, None, format!("{}, at byte {}", o.what, o.offset));
-        if o.kind == "container.unknown" {
+        if o.kind == Kind::ContainerUnknown {
             out.warnings.push(f);
         } else {
             out.failures.push(f);

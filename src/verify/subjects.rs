@@ -5,7 +5,7 @@ use super::faces::{Face, Track};
 use crate::Result;
 use crate::geom::{InFrame, Rect};
 use crate::plan::{Casting, FaceTreatment, Plan, RedactStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Overlap of a face found afresh with a box of the plan that makes them one.
 const SAME: f32 = 0.3;
@@ -51,16 +51,20 @@ pub(crate) enum Order {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Orders {
     by_track: BTreeMap<u32, (bool, Option<f64>)>,
+    swapped: BTreeSet<u32>,
 }
 
 impl Orders {
     /// Reads a casting; without one everybody is to be hidden.
     pub fn new(casting: Option<&Casting>) -> Self {
-        let mut by_track = BTreeMap::new();
+        let (mut by_track, mut swapped) = (BTreeMap::new(), BTreeSet::new());
         for (track, t) in casting.iter().flat_map(|c| c.iter()) {
             by_track.insert(track, (t.face == FaceTreatment::Keep, t.reveal.map(|r| r.0)));
+            if matches!(t.face, FaceTreatment::Swap { .. }) {
+                swapped.insert(track);
+            }
         }
-        Orders { by_track }
+        Orders { by_track, swapped }
     }
 
     /// What is to happen to a track at a time (seconds from the first frame). From a reveal on, the face may be seen.
@@ -70,6 +74,11 @@ impl Orders {
             Some((false, Some(at))) if secs >= *at => Order::Keep,
             _ => Order::Hide,
         }
+    }
+
+    /// Whether a double may stand there instead of a cover.
+    pub fn may_draw(&self, track: Option<u32>) -> bool {
+        track.is_some_and(|t| self.swapped.contains(&t))
     }
 
     fn keeps(&self, track: u32) -> bool {

@@ -463,6 +463,11 @@ fn the_cast_decides_who_may_be_seen() {
     let v = run(&open, &keep);
     assert!(v.report.cleared && v.report.kept.len() == 1, "{:#?}", v.report.failures);
     assert_eq!((v.report.people[0].alias.as_str(), v.report.people[0].exempt_frames), ("Guide", 75));
+    let shown = v.pictures.kept(0);
+    assert!(
+        !shown.is_empty() && shown.iter().all(|p| p.exposes && !p.output.is_empty()),
+        "to be confirmed by a person"
+    );
     let v = run(&open, &hidden);
     assert!(
         !v.report.cleared && v.report.failures.iter().all(|f| f.detail.contains("Witness")),
@@ -628,4 +633,75 @@ fn no_film_and_the_same_film_are_told_apart() {
     std::fs::write(&junk, b"not a film at all").unwrap();
     let v = attack(lab, &junk);
     assert!(!v.report.cleared && kinds(&v).contains(&"output.unreadable"));
+}
+
+/// A Gaussian over the head, as an editor's blur makes it: reversible.
+fn editors_blur(lab: &Lab, n: usize, f: &mut Frame, sigma: f32) -> Option<()> {
+    let r = lab.faces[n].grown(0.4, 0.5, 0.4, 0.3);
+    let area = r.to_pixels(f.width, f.height)?;
+    let patch = f.read_rgb(area);
+    let reach = (3.0 * sigma).ceil() as isize;
+    let kernel: Vec<f32> = (-reach..=reach).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
+    let sum: f32 = kernel.iter().sum();
+    let (w, h) = (patch.width as isize, patch.height as isize);
+    let mut across = patch.clone();
+    let mut both = patch.clone();
+    for (from, to, dx, dy) in [(0, 1, 1, 0), (1, 2, 0, 1)] {
+        let source = if from == 0 { patch.clone() } else { across.clone() };
+        for y in 0..h {
+            for x in 0..w {
+                let mut rgb = [0.0; 3];
+                for (i, k) in (-reach..=reach).zip(&kernel) {
+                    let at = source.pixel((x + i * dx).clamp(0, w - 1) as usize, (y + i * dy).clamp(0, h - 1) as usize);
+                    (0..3).for_each(|c| rgb[c] += k / sum * at[c]);
+                }
+                let out = if to == 1 { &mut across } else { &mut both };
+                out.set_pixel(x as usize, y as usize, rgb);
+            }
+        }
+    }
+    let matte = Shape::rect(&r).matte(area);
+    f.blend_rgb(area.x, area.y, &both, &matte);
+    Some(())
+}
+
+#[test]
+fn weak_covers_are_taken_back_and_ours_leave_nothing() {
+    let Some(lab) = lab() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    type Edit<'e> = Box<dyn FnMut(usize, &mut Frame) -> Option<()> + 'e>;
+    let squares = |cells: f32| {
+        move |n: usize, f: &mut Frame| {
+            let (r, cell) = (lab.faces[n], lab.faces[n].width() * crate::redact::CELLS_ACROSS / cells);
+            cover(f, &Shape::head(&r, 0.0), Cover::Mosaic, cell).map(|_| ())
+        }
+    };
+    let cases: Vec<(&str, bool, Edit)> = vec![
+        ("Gaussian of 8 pixels", true, Box::new(|n, f| editors_blur(lab, n, f, 8.0))),
+        ("Gaussian of 5 pixels", true, Box::new(|n, f| editors_blur(lab, n, f, 5.0))),
+        ("16 squares", true, Box::new(squares(16.0))),
+        ("20 squares", true, Box::new(squares(20.0))),
+        ("our blur", false, Box::new(|n, f| hide(lab, n, f, Cover::Blur))),
+        ("our mosaic", false, Box::new(|n, f| hide(lab, n, f, Cover::Mosaic))),
+    ];
+    for (name, caught, edit) in cases {
+        let v = attack(lab, &produce(lab, dir.path(), "mp4", edit, hiss));
+        let i = v.report.people[0].identity.clone().unwrap();
+        println!(
+            "{name}: restored {} times, cosine {:?} place {:?} ({:?}); as it is {:.2}; {:?}",
+            i.restored,
+            i.cosine_restored,
+            i.rank_restored,
+            i.restored_by,
+            i.cosine_track,
+            kinds(&v)
+        );
+        assert!(i.restored > 3, "{name}");
+        assert_eq!(i.taken_back, caught, "{name}");
+        assert_eq!(kinds(&v).contains(&"face.restored"), caught, "{name}: {:#?}", v.report.failures);
+        assert!(caught || v.report.cleared, "{name}: {:#?}", v.report.failures);
+    }
+    // One colour leaves nothing to restore.
+    let v = attack(lab, &produce(lab, dir.path(), "mp4", |n, f| hide(lab, n, f, Cover::Solid), hiss));
+    assert!(v.report.cleared && v.report.people[0].identity.as_ref().unwrap().restored == 0);
 }

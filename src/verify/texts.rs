@@ -1,6 +1,6 @@
 //! Text streams: none that the cast does not order, and no listed word in those that it does.
 
-use super::streams::failure;
+use super::kinds::{Kind, failure};
 use crate::media::{Limits, TextStream, read_texts};
 use crate::plan::Cast;
 use crate::report::{Compared, Failure};
@@ -38,13 +38,13 @@ pub(crate) fn check(original: &Path, output: &Path, cast: Option<&Cast>) -> Resu
         Ok(found) => found,
         Err(e @ Error::Io { .. }) => return Err(e),
         Err(e) => {
-            out.failures.push(failure("text.unreadable", 1, None, format!("the texts of the output: {e}")));
+            out.failures.push(failure(Kind::TextUnreadable, 1, None, format!("the texts of the output: {e}")));
             return Ok(out);
         }
     };
     if found.len() < out.allowed {
         let n = (out.allowed - found.len()) as u64;
-        out.warnings.push(failure("text.missing", n, None, "text streams of the original are not in the output"));
+        out.warnings.push(failure(Kind::TextMissing, n, None, "text streams of the original are not in the output"));
     }
     let sources: Vec<&TextStream> = source.iter().filter(|s| s.kind.is_some()).collect();
     for (k, stream) in found.iter().enumerate() {
@@ -72,14 +72,14 @@ fn attack(stream: &TextStream, aliases: &Aliases) -> std::result::Result<usize, 
     let written = [TextCodec::SubRip, TextCodec::WebVtt, TextCodec::MovText];
     let Some(kind) = stream.kind.filter(|k| written.contains(k)) else {
         let text = format!("{place} is of a kind of subtitle that is never written");
-        return Err(failure("text.kind", 1, None, text));
+        return Err(failure(Kind::TextForm, 1, None, text));
     };
     if !kind.is_header(&stream.header) {
         let text = format!("{place} has styles, fonts or other text at its head");
-        return Err(failure("text.header", 1, None, text));
+        return Err(failure(Kind::TextHeader, 1, None, text));
     }
     kind.check(&stream.packets, aliases).map_err(|e| {
-        let kind = if e.word { "text.word" } else { "text.extra" };
+        let kind = if e.word { Kind::TextWord } else { Kind::TextExtra };
         failure(kind, 1, None, format!("text {} of {place} {}", e.at, e.why))
     })
 }

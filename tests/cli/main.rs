@@ -15,5 +15,6 @@ mod refusals;
 mod sandbox;
 mod stops;
 mod told;
+mod traces;
 mod vaults;
 mod world;

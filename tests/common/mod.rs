@@ -43,6 +43,11 @@ impl Outcome {
         self
     }
 
+    /// Whether the attack refused the film, for whatever reason.
+    pub fn is_refused(&self) -> bool {
+        self.code == 7 || (71..=75).contains(&self.code)
+    }
+
     /// Asserts a refusal: `code`, and beside progress one line on standard error that names the program and says `word`.
     #[track_caller]
     pub fn refuses(self, code: i32, word: &str) -> Self {

@@ -2,6 +2,7 @@
 
 use super::{Bytes, DEEPEST, Track, Walk, is_neutral_name, number};
 use crate::Result;
+use crate::verify::kinds::Kind;
 
 /// Boxes that hold boxes.
 const FOLDERS: [&[u8; 4]; 13] = [
@@ -38,7 +39,7 @@ pub(super) fn walk(bytes: &mut Bytes, end: u64, walk: &mut Walk) -> Result<()> {
     if !media.unknown && media.claimed < media.bytes {
         // Programs that drop a track may leave its samples where they were.
         let left = media.bytes - media.claimed;
-        walk.object("container.hidden", 0, format!("{left} bytes of media that belong to no track"));
+        walk.object(Kind::ContainerHidden, 0, format!("{left} bytes of media that belong to no track"));
     }
     Ok(())
 }
@@ -77,7 +78,7 @@ fn level(bytes: &mut Bytes, from: u64, end: u64, depth: usize, walk: &mut Walk) 
             return Ok(());
         }
         let Some((kind, body, next)) = header(&head, at, end) else {
-            walk.object("container.damaged", at, "bytes that are no box");
+            walk.object(Kind::ContainerDamaged, at, "bytes that are no box");
             return Ok(());
         };
         one(bytes, kind, at, body, next, depth, walk)?;
@@ -103,13 +104,13 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
     let most = SHORT.iter().find(|s| *s.0 == kind).map(|s| s.1);
     let most = most.or([b"hdlr", b"dref"].contains(&&kind).then_some(MOST_TEXT));
     if most.is_some_and(|most| end - body > most) {
-        walk.object("container.hidden", at, format!("a `{name}` box longer than what stands in it"));
+        walk.object(Kind::ContainerHidden, at, format!("a `{name}` box longer than what stands in it"));
     }
     match &kind {
         k if FOLDERS.contains(&k) => {
             walk.media.unknown |= k == b"moof"; // fragments may leave sizes to their defaults
             if depth >= DEEPEST {
-                walk.object("container.damaged", at, "boxes nested too deeply");
+                walk.object(Kind::ContainerDamaged, at, "boxes nested too deeply");
                 return Ok(());
             }
             level(bytes, body, end, depth + 1, walk)?;
@@ -122,7 +123,7 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
         b"mdat" if depth == 0 => walk.media.bytes = walk.media.bytes.saturating_add(end - body),
         b"free" | b"skip" | b"wide" => {
             if !bytes.is_zero(body, end)? {
-                walk.object("container.hidden", at, format!("a `{name}` box that is not empty"));
+                walk.object(Kind::ContainerHidden, at, format!("a `{name}` box that is not empty"));
             }
         }
         b"mvhd" | b"tkhd" | b"mdhd" => times(&bytes.read(body, 20.min(end - body) as usize)?, at, &name, walk),
@@ -134,13 +135,13 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
                 && (bytes.is_zero(body, end)?
                     || bytes.read(body, 64)?.starts_with(NO_TAGS) && end - body == NO_TAGS.len() as u64);
             if !empty {
-                walk.object("container.tag", at, format!("a `{name}` box (tags)"));
+                walk.object(Kind::ContainerTag, at, format!("a `{name}` box (tags)"));
             }
         }
         // In QuickTime's `wave`: the codec once more, and the end of the list.
         b"mp4a" | [0, 0, 0, 0] if depth > 0 && end - body <= 4 => {}
-        b"tref" => walk.object("container.track", at, "a reference between tracks (chapters or timecode)"),
-        _ => walk.object("container.part", at, format!("a `{name}` box, which is not on the allow-list")),
+        b"tref" => walk.object(Kind::ContainerTrack, at, "a reference between tracks (chapters or timecode)"),
+        _ => walk.object(Kind::ContainerPart, at, format!("a `{name}` box, which is not on the allow-list")),
     }
     Ok(())
 }
@@ -149,14 +150,14 @@ fn one(bytes: &mut Bytes, kind: [u8; 4], at: u64, body: u64, end: u64, depth: us
 fn times(head: &[u8], at: u64, name: &str, walk: &mut Walk) {
     let stamps = if head.first() == Some(&1) { head.get(4..20) } else { head.get(4..12) };
     if stamps.is_none_or(|s| s.iter().any(|b| *b != 0)) {
-        walk.object("container.time", at, format!("a creation or modification time in `{name}`"));
+        walk.object(Kind::ContainerTime, at, format!("a creation or modification time in `{name}`"));
     }
 }
 
 /// Colours as numbers; a profile of a device holds texts (ICC.1:2010, §9).
 fn colour(kind: &[u8], at: u64, walk: &mut Walk) {
     if kind != b"nclx" && kind != b"nclc" {
-        walk.object("container.part", at, "a colour profile, which may name a device and a time");
+        walk.object(Kind::ContainerPart, at, "a colour profile, which may name a device and a time");
     }
 }
 
@@ -182,7 +183,7 @@ fn handler(body: &[u8], at: u64, walk: &mut Walk) {
     }
     if body.get(12..24).is_none_or(|v| v.iter().any(|b| *b != 0) && !v.starts_with(b"FFMP") && !v.starts_with(b"appl"))
     {
-        walk.object("container.name", at, "a maker's mark in a handler");
+        walk.object(Kind::ContainerName, at, "a maker's mark in a handler");
     }
     let name = body.get(24..).unwrap_or_default();
     // QuickTime counts the letters first, MP4 ends with a zero.
@@ -191,7 +192,7 @@ fn handler(body: &[u8], at: u64, walk: &mut Walk) {
         _ => name,
     };
     if !is_neutral_name(&String::from_utf8_lossy(name)) {
-        walk.object("container.name", at, "a handler's name that is not neutral");
+        walk.object(Kind::ContainerName, at, "a handler's name that is not neutral");
     }
 }
 
@@ -201,7 +202,7 @@ fn references(body: &[u8], at: u64, walk: &mut Walk) {
     while let Some(size) = rest.get(..4).map(|b| number(b) as usize) {
         let inside = rest.get(8..12).is_some_and(|f| f[3] & 1 == 1);
         if size != 12 || !inside {
-            walk.object("container.part", at, "a reference to another file");
+            walk.object(Kind::ContainerPart, at, "a reference to another file");
             return;
         }
         rest = rest.get(size..).unwrap_or_default();
@@ -215,7 +216,7 @@ fn entries(bytes: &mut Bytes, body: u64, end: u64, depth: usize, walk: &mut Walk
         walk.count()?;
         let head = bytes.read(at, (end - at).min(86) as usize)?;
         let Some((_, _, next)) = header(&head, at, end) else {
-            walk.object("container.damaged", at, "a sample description that is no box");
+            walk.object(Kind::ContainerDamaged, at, "a sample description that is no box");
             return Ok(());
         };
         let fixed = match walk.track {
@@ -225,7 +226,7 @@ fn entries(bytes: &mut Bytes, body: u64, end: u64, depth: usize, walk: &mut Walk
         };
         match fixed {
             Some(fixed) if at + fixed <= next => level(bytes, at + fixed, next, depth + 1, walk)?,
-            _ => walk.object("container.damaged", at, "a sample description that is too short"),
+            _ => walk.object(Kind::ContainerDamaged, at, "a sample description that is too short"),
         }
         at = next;
     }
@@ -238,10 +239,10 @@ fn picture(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
     let len = usize::from(name[0]).min(31);
     let text = String::from_utf8_lossy(&name[1..=len]);
     if !is_neutral_name(&text) {
-        walk.object("container.name", at, "a compressor's name that is not neutral");
+        walk.object(Kind::ContainerName, at, "a compressor's name that is not neutral");
     }
     if name[len + 1..].iter().any(|b| *b != 0) {
-        walk.object("container.hidden", at, "bytes behind a compressor's name");
+        walk.object(Kind::ContainerHidden, at, "bytes behind a compressor's name");
     }
     Some(86)
 }
@@ -249,12 +250,12 @@ fn picture(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
 /// Length of the fixed part of a description of timed text (3GPP TS 26.245, §5.16): one style, the same in all films.
 fn text(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
     if head.get(4..8)? != b"tx3g" {
-        walk.object("container.part", at, "a text track of a kind that is never written");
+        walk.object(Kind::ContainerPart, at, "a text track of a kind that is never written");
     }
     let style = head.get(16..46)?;
     let numbers = [0, 1, 0xff, 18];
     if style.iter().any(|b| !numbers.contains(b)) {
-        walk.object("container.hidden", at, "a style of text of its own");
+        walk.object(Kind::ContainerHidden, at, "a style of text of its own");
     }
     Some(46)
 }
@@ -262,7 +263,7 @@ fn text(head: &[u8], at: u64, walk: &mut Walk) -> Option<u64> {
 /// Fonts of timed text: one, with a name that says nothing.
 fn fonts(body: &[u8], at: u64, walk: &mut Walk) {
     if body != b"\0\x01\0\x01\x04Sans" {
-        walk.object("container.name", at, "fonts of a text track");
+        walk.object(Kind::ContainerName, at, "fonts of a text track");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Bytes, DEEPEST, Walk, is_neutral_name, number};
 use crate::Result;
+use crate::verify::kinds::Kind;
 
 /// Elements that hold elements: Segment, SeekHead, Seek, Info, Tracks, TrackEntry, Video, Colour, MasteringMetadata,
 /// Audio, Cluster, BlockGroup, Cues, CuePoint, CueTrackPositions, EBML, BlockAdditionMapping-free by intent.
@@ -71,7 +72,7 @@ fn level(bytes: &mut Bytes, from: u64, end: u64, depth: usize, walk: &mut Walk) 
         walk.count()?;
         let head = bytes.read(at, (end - at).min(12) as usize)?;
         let Some((id, body, next)) = header(&head, at, end) else {
-            walk.object("container.damaged", at, "bytes that are no element");
+            walk.object(Kind::ContainerDamaged, at, "bytes that are no element");
             return Ok(());
         };
         one(bytes, id, at, body, next, depth, walk)?;
@@ -107,38 +108,38 @@ fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, w
     };
     let texts = [MUXING_APP, WRITING_APP, TAG_NAME, TAG_STRING, DOC_TYPE, CODEC_ID];
     if (texts.contains(&id) || LANGUAGES.contains(&id)) && end - body > MOST_TEXT {
-        walk.object("container.hidden", at, "a text longer than any that belongs there");
+        walk.object(Kind::ContainerHidden, at, "a text longer than any that belongs there");
     }
     match id {
         DOC_TYPE if !["matroska", "webm"].contains(&text(bytes)?.as_str()) => {
-            walk.object("container.name", at, "a document type that is not known");
+            walk.object(Kind::ContainerName, at, "a document type that is not known");
         }
         CODEC_ID
             if !text(bytes)?.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_/.".contains(&b)) =>
         {
-            walk.object("container.name", at, "a codec's name that is none");
+            walk.object(Kind::ContainerName, at, "a codec's name that is none");
         }
         DOC_TYPE | CODEC_ID => {}
         _ if FOLDERS.contains(&id) || id == TAGS || TAG_PARTS[..3].contains(&id) => {
             if depth >= DEEPEST {
-                walk.object("container.damaged", at, "elements nested too deeply");
+                walk.object(Kind::ContainerDamaged, at, "elements nested too deeply");
                 return Ok(());
             }
             level(bytes, body, end, depth + 1, walk)?;
         }
         _ if PLAIN.contains(&id) || MORE.contains(&id) || TAG_PARTS[3..].contains(&id) => {
             if !CODED.contains(&id) && end - body > MOST_NUMBER {
-                walk.object("container.hidden", at, "a number longer than numbers are");
+                walk.object(Kind::ContainerHidden, at, "a number longer than numbers are");
             }
         }
         VOID => {
             if !bytes.is_zero(body, end)? {
-                walk.object("container.hidden", at, "an empty element that is not empty");
+                walk.object(Kind::ContainerHidden, at, "an empty element that is not empty");
             }
         }
         MUXING_APP | WRITING_APP => {
             if !is_neutral_name(&text(bytes)?) {
-                walk.object("container.name", at, "a version of the program that wrote the file");
+                walk.object(Kind::ContainerName, at, "a version of the program that wrote the file");
             }
         }
         TRACK_TYPE => match text(bytes)?.as_bytes() {
@@ -150,24 +151,24 @@ fn one(bytes: &mut Bytes, id: u32, at: u64, body: u64, end: u64, depth: usize, w
         },
         _ if LANGUAGES.contains(&id) => {
             if !["und", "eng"].contains(&text(bytes)?.as_str()) {
-                walk.object("container.language", at, "a language of a track");
+                walk.object(Kind::ContainerLanguage, at, "a language of a track");
             }
         }
         TAG_NAME => {
             if text(bytes)? != "DURATION" {
-                walk.object("container.tag", at, "a tag");
+                walk.object(Kind::ContainerTag, at, "a tag");
             }
         }
         TAG_STRING => {
             if text(bytes)?.bytes().any(|b| !b.is_ascii_digit() && b != b':' && b != b'.') {
-                walk.object("container.tag", at, "a tag that is no duration");
+                walk.object(Kind::ContainerTag, at, "a tag that is no duration");
             }
         }
-        0x1043_A770 => walk.object("container.chapters", at, "chapters"),
-        0x1941_A469 => walk.object("container.attachment", at, "attached files"),
-        0x4461 => walk.object("container.time", at, "the date of writing"),
-        0x7BA9 | 0x536E => walk.object("container.tag", at, "a title or a track's name"),
-        _ => walk.object("container.part", at, format!("element {id:X}, which is not on the allow-list")),
+        0x1043_A770 => walk.object(Kind::ContainerChapters, at, "chapters"),
+        0x1941_A469 => walk.object(Kind::ContainerAttachment, at, "attached files"),
+        0x4461 => walk.object(Kind::ContainerTime, at, "the date of writing"),
+        0x7BA9 | 0x536E => walk.object(Kind::ContainerTag, at, "a title or a track's name"),
+        _ => walk.object(Kind::ContainerPart, at, format!("element {id:X}, which is not on the allow-list")),
     }
     Ok(())
 }
@@ -231,7 +232,7 @@ mod tests {
         ];
         for (extra, kind) in cases {
             let w = film(&extra);
-            assert!(w.objections.iter().any(|o| o.kind == kind), "{kind}: {:?}", w.objections);
+            assert!(w.objections.iter().any(|o| o.kind.word() == kind), "{kind}: {:?}", w.objections);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod boxes;
 mod ebml;
 
+use crate::verify::kinds::Kind;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -22,7 +23,7 @@ const MOST_OBJECTIONS: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Objection {
     /// Kind for machines, as `container.tag`.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// Where it begins, in bytes.
     pub offset: u64,
     /// What it is. Never the text found.
@@ -69,7 +70,7 @@ struct Media {
 }
 
 impl Walk {
-    fn object(&mut self, kind: &'static str, offset: u64, what: impl Into<String>) {
+    fn object(&mut self, kind: Kind, offset: u64, what: impl Into<String>) {
         if self.objections.len() < MOST_OBJECTIONS {
             self.objections.push(Objection { kind, offset, what: what.into() });
         }
@@ -81,7 +82,7 @@ impl Walk {
         if text && self.texts > 0 {
             self.texts -= 1;
         } else {
-            self.object("container.track", offset, what);
+            self.object(Kind::ContainerTrack, offset, what);
         }
     }
 
@@ -112,7 +113,11 @@ pub(crate) fn walk(path: &Path, texts: usize) -> Result<Walk> {
         walk.container = if head.get(8..12) == Some(b"qt  ") { "mov" } else { "mp4" };
         boxes::walk(&mut bytes, end, &mut walk)?;
     } else {
-        walk.object("container.unknown", 0, "a container that this reader does not know: its parts cannot be checked");
+        walk.object(
+            Kind::ContainerUnknown,
+            0,
+            "a container that this reader does not know: its parts cannot be checked",
+        );
     }
     Ok(walk)
 }
@@ -256,11 +261,11 @@ pub(crate) mod tests {
         ];
         for (data, kind) in cases {
             let w = walk_bytes(&data);
-            assert!(w.objections.iter().any(|o| o.kind == kind), "{kind}: {:?}", w.objections);
+            assert!(w.objections.iter().any(|o| o.kind.word() == kind), "{kind}: {:?}", w.objections);
             assert!(w.objections.iter().all(|o| !o.what.contains("48.85")), "values are not repeated");
         }
-        assert_eq!(walk_bytes(b"RIFF....AVI LIST").objections[0].kind, "container.unknown");
-        assert_eq!(walk_bytes(b"").objections[0].kind, "container.unknown");
+        assert_eq!(walk_bytes(b"RIFF....AVI LIST").objections[0].kind, Kind::ContainerUnknown);
+        assert_eq!(walk_bytes(b"").objections[0].kind, Kind::ContainerUnknown);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod coherence;
 mod envelope;
+mod inverse;
 mod leak;
 mod prepare;
 mod speaker;
@@ -12,5 +13,6 @@ mod whiten;
 
 pub use coherence::mixed_in;
 pub use envelope::{EnvelopeMatch, envelope_match};
+pub use inverse::{InverseReport, InverseSearch, STEADY};
 pub use leak::{LeakReport, LeakSearch, leaked_windows};
 pub use speaker::{SPEAKER_FEATURES, speaker_features};
