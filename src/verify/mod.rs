@@ -47,8 +47,8 @@ mod subjects;
 mod texts;
 
 pub(crate) use identity::LEAST_GALLERY;
-pub(crate) use strangers::Strangers;
 pub use kinds::{breach, class_of};
+pub(crate) use strangers::Strangers;
 
 use crate::card::Card;
 use crate::geom::{InFrame, Rect};
