@@ -12,8 +12,12 @@ mod analyse;
 mod audition;
 mod checkpoint;
 mod disguise;
+mod doubles;
+mod paths;
 mod prepare;
 mod progress;
+mod recast;
+mod refs;
 mod render;
 mod sound;
 mod texts;
@@ -23,11 +27,11 @@ mod watch;
 pub use actors::actor_files;
 pub use analyse::{AnalyseJob, analyse};
 pub use checkpoint::Checkpoint;
-pub use disguise::{
-    DisguiseJob, Published, built_in_doubt, check_input, check_output, disguise, double_choices, match_refs,
-    models_used, render_and_verify, residual,
-};
+pub use disguise::{DisguiseJob, Published, built_in_doubt, disguise, models_used, render_and_verify, residual};
+pub use doubles::double_choices;
+pub use paths::{check_input, check_output};
 pub use progress::{Cancel, Progress, Silent};
+pub use refs::match_refs;
 pub use render::{RenderJob, RenderSummary, render};
 pub use sound::stream_policies;
 pub use voices::{VoicesJob, propose_voices};
