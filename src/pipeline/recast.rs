@@ -135,3 +135,99 @@ pub(super) fn near_by_audition(plan: &Plan, casting: &Casting, choices: &[Double
     let near = |t: &&PlanTrack| likeness(t.id, t.person).is_some_and(|c| c >= NEAR_TRIED);
     plan.tracks.iter().filter(near).map(|t| t.id).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Likeness, PLAN_VERSION, PlanPerson, SourceFingerprint, VideoSummary};
+    use crate::units::{FrameIndex, TimeBase};
+
+    fn plan() -> Plan {
+        let track = PlanTrack {
+            id: 3,
+            person: 0,
+            first: FrameIndex(0),
+            end: FrameIndex(9),
+            confirmed: true,
+            max_score: 1.0,
+            width_px: 80.0,
+            blocks: vec![],
+        };
+        let person = PlanPerson { id: 0, tracks: vec![3], embedding: vec![1.0, 0.0], tone: [0.5; 3], frames: 9 };
+        let time_base = TimeBase::new(1, 25).unwrap();
+        Plan {
+            version: PLAN_VERSION,
+            source_path: String::new(),
+            source: SourceFingerprint { bytes: 0, sha256: String::new() },
+            video: VideoSummary { width: 640, height: 360, frames: 9, fps: 25.0, time_base, start: 0 },
+            recall: String::new(),
+            models: vec![],
+            cuts: vec![],
+            tracks: vec![track],
+            people: vec![person],
+            findings: vec![],
+            salvaged: false,
+        }
+    }
+
+    /// Two women and a man, tried on the person with these cosines; the first is the nearest fit.
+    fn choices(cosines: [f32; 3]) -> Vec<DoubleChoice> {
+        let one = |(i, cosine): (usize, f32)| DoubleChoice {
+            name: format!("d{i}"),
+            sex: Some(if i == 2 { "man" } else { "woman" }.into()),
+            likeness: [(0, Likeness { cosine, rank: None })].into(),
+            shape_gap: [(0, 0.02 * i as f32)].into(),
+            ..DoubleChoice::default()
+        };
+        cosines.into_iter().enumerate().map(one).collect()
+    }
+
+    fn report(cosine_track: f32, cosine_max: f32, rank: u64) -> Report {
+        let mut report = crate::report::tests::sample();
+        let person = &mut report.people[0];
+        (person.alias, person.untouched) = ("P".into(), 0);
+        if let Some(i) = &mut person.identity {
+            (i.cosine_track, i.cosine_max, i.rank_track) = (cosine_track, cosine_max, Some(rank));
+        }
+        report
+    }
+
+    #[test]
+    fn another_double_is_tried_only_if_a_better_one_of_the_same_looks_is_left() {
+        let near = report(0.24, 0.3, 12);
+        assert_eq!(near_misses(&near), ["P"]);
+        assert!(near_misses(&report(0.1, 0.3, 400)).is_empty());
+        assert!(nearest(&report(0.2, 0.3, 5)) > nearest(&report(0.2, 0.3, 50)), "a near place counts");
+        let is_left = |cosines| {
+            let choices = choices(cosines);
+            let casting = Casting::resolve(&plan(), &Cast::default(), &choices, &[]).unwrap();
+            assert_eq!(casting.double_of(3), Some("d0"));
+            is_better_left("P", &near, &plan(), &casting, &choices)
+        };
+        assert!(is_left([0.1, 0.2, 0.9]));
+        assert!(!is_left([0.1, 0.3, 0.9]));
+        assert!(!is_left([0.1, 0.3, 0.11]), "the better one is no woman");
+    }
+
+    #[test]
+    fn one_own_face_behind_a_double_is_covered_and_a_double_that_is_like_it_is_changed() {
+        let after = |tried: f32, step| {
+            let mut choices = choices([tried, 0.9, 0.9]);
+            let casting = Casting::resolve(&plan(), &Cast::default(), &choices, &[]).unwrap();
+            let mut covered = BTreeSet::new();
+            let accused = ["P".to_owned()];
+            let found = report(0.3, 0.52, 1);
+            let cast = Cast::default();
+            assert!(recast(&cast, &plan(), &found, &accused, &casting, step, &mut choices, &mut covered));
+            (covered.contains(&3), choices[0].refused_for == [0], choices[2].any_looks_for == [0])
+        };
+        assert_eq!(
+            after(0.1, Step::AnyLooks),
+            (true, false, false),
+            "it was far when it was tried: something shows through"
+        );
+        assert_eq!(after(0.3, Step::AnyLooks), (false, true, true));
+        assert_eq!(after(0.3, Step::SameLooks), (false, true, false));
+        assert_eq!(after(0.3, Step::Cover), (true, false, false));
+    }
+}
