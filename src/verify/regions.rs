@@ -13,7 +13,7 @@ use crate::report::{Failure, RegionReport};
 use crate::{Error, Result};
 
 /// Cells across the shorter side that blur and mosaic leave, and that recolouring leaves.
-const CELLS: (f32, f32) = (6.0, 5.0);
+const CELLS: (f32, f32) = (4.0, 5.0);
 /// Levels of a colour of a cell, and of the one colour of a solid cover.
 const LEVELS: (f32, f32) = (31.0, 15.0);
 /// Least side of a cell in pixels.
