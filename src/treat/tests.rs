@@ -285,7 +285,7 @@ fn crowds() -> impl Strategy<Value = Vec<([f32; 4], usize)>> {
 const ORDERS: [&str; 6] = ["", "blur", "mosaic", "solid", "silhouette", "keep"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Nothing outside the mattes changes (asserted by `treat`), and of every face that is not kept nothing is left in the
     /// picture, whatever stands over it and whatever was ordered for the others.

@@ -478,7 +478,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
-            format!("Inverter of voices, pieces of 6 s of every channel: the pitch that was recorded, at one distance in {} of the voiced frames (two pieces in a row, or all there are); resonances on a grid.", crate::voice::attack::STEADY),
+            format!("Inverter of voices, pieces of 6 s of every channel: the pitch that was recorded, at one distance in {} of the voiced frames (two pieces in a row, or one if there are no more than two); resonances on a grid.", crate::voice::attack::STEADY),
             "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
