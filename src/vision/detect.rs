@@ -9,6 +9,13 @@ use std::f32::consts::PI;
 
 /// Most detections kept from one look.
 const MAX_DETECTIONS: usize = 1000;
+/// Pixels of a look by which a picture is continued, mirrored, beyond the edges of the frame: a face that the edge cuts
+/// off has a whole one's surroundings there. More finds hardly more.
+pub(super) const BEYOND: usize = 16;
+/// Least share inside the frame of what is found; less is the reflection of a face.
+const LEAST_INSIDE: f32 = 0.25;
+/// Share of what is seen of a detection that lies on another, further inside, if it is that one's reflection.
+const REFLECTION: f32 = 0.7;
 
 /// One look at a part of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,16 +73,19 @@ pub(super) fn scaled_size(region: &Rect<InFrame>, side: usize) -> (usize, usize)
 
 /// Runs `detect` on the picture of a look, turned if asked, and maps what it finds back to the frame.
 ///
-/// `detect` returns boxes and points in pixels of the picture it is given.
+/// Where the region ends with the frame, the picture goes on mirrored. `detect` returns boxes and points in pixels of the
+/// picture it is given. Boxes may reach beyond the frame; at least a quarter of each lies inside.
 pub(super) fn through_look(
     frame: &Frame,
     look: &Look,
     detect: &mut dyn FnMut(&Picture) -> Result<Vec<Detection>>,
 ) -> Result<Vec<Detection>> {
     let (w, h) = scaled_size(&look.region, look.side);
-    let upright = Picture::of(frame, &look.region, w, h);
     let (kx, ky) = (look.region.width() / w as f32, look.region.height() / h as f32);
-    let to_frame = |x: f32, y: f32| Point::new(look.region.x0 + x * kx, look.region.y0 + y * ky);
+    let sides = margins(frame, &look.region);
+    let upright = Picture::of(frame, &look.region, w, h).mirrored(sides);
+    let (left, top) = (sides[0] as f32, sides[1] as f32);
+    let to_frame = |x: f32, y: f32| Point::new(look.region.x0 + (x - left) * kx, look.region.y0 + (y - top) * ky);
     if look.turn == 0.0 {
         let mut found = detect(&upright)?;
         for d in &mut found {
@@ -83,10 +93,10 @@ pub(super) fn through_look(
             d.rect = Rect::new(a.x, a.y, b.x, b.y);
             d.points = d.points.map(|p| to_frame(p.x, p.y));
         }
-        return Ok(found);
+        return Ok(without_reflections(frame, found));
     }
     let (sin, cos) = look.turn.sin_cos();
-    let (fw, fh) = (w as f32, h as f32);
+    let (fw, fh) = (upright.width as f32, upright.height as f32);
     let tw = (fw * cos.abs() + fh * sin.abs()).ceil();
     let th = (fw * sin.abs() + fh * cos.abs()).ceil();
     // Picture point of a point of the turned picture: rotated back about the centres.
@@ -110,7 +120,29 @@ pub(super) fn through_look(
             to_frame(px, py)
         });
     }
-    Ok(found)
+    Ok(without_reflections(frame, found))
+}
+
+/// Pixels by which the picture of a region is continued: left, top, right, bottom.
+fn margins(frame: &Frame, region: &Rect<InFrame>) -> [usize; 4] {
+    let all = whole(frame);
+    [region.x0 <= all.x0, region.y0 <= all.y0, region.x1 >= all.x1, region.y1 >= all.y1]
+        .map(|at_edge| if at_edge { BEYOND } else { 0 })
+}
+
+/// Leaves out what lies beyond the frame, and of a face and its reflection the latter.
+fn without_reflections(frame: &Frame, mut found: Vec<Detection>) -> Vec<Detection> {
+    let all = whole(frame);
+    let seen = |d: &Detection| d.rect.intersection(&all);
+    let inside = |d: &Detection| seen(d).area() / d.rect.area().max(1e-6);
+    found.retain(|d| inside(d) >= LEAST_INSIDE);
+    let reflects = |d: &Detection| {
+        let part = seen(d);
+        let shared = |o: &Detection| part.intersection(&seen(o)).area() > REFLECTION * part.area();
+        found.iter().any(|o| inside(o) > inside(d) && shared(o))
+    };
+    // Most of a reflection lies outside.
+    found.iter().filter(|d| inside(d) >= 0.5 || !reflects(d)).copied().collect()
 }
 
 /// Greedy non-maximum suppression: keeps the best of any that overlap by more than `limit`; sorted by falling score.
@@ -230,6 +262,37 @@ mod tests {
             let c = found[0].rect.centre();
             assert!((c.x - 310.0).abs() < 2.5 && (c.y - 50.0).abs() < 2.5, "{c:?} at {turn}");
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_frame_is_left_out() {
+        let f = frame(100, 100);
+        let look = Look::at_whole(&f, 100, 0.5);
+        let found = |boxes: &[[f32; 4]]| {
+            let n = BEYOND as f32;
+            let seen = |b: &[f32; 4]| Detection::from_box(Rect::new(b[0] + n, b[1] + n, b[2] + n, b[3] + n), 0.9);
+            through_look(&f, &look, &mut |p: &Picture| {
+                assert_eq!((p.width, p.height), (100 + 2 * BEYOND, 100 + 2 * BEYOND));
+                Ok(boxes.iter().map(seen).collect())
+            })
+            .unwrap()
+            .iter()
+            .map(|d| [d.rect.x0, d.rect.y0, d.rect.x1, d.rect.y1])
+            .collect::<Vec<_>>()
+        };
+        let (cut, reflection) = ([-15.0, 40.0, 25.0, 80.0], [-25.0, 40.0, 15.0, 80.0]);
+        assert_eq!(found(&[cut, reflection]), [cut]);
+        assert_eq!(found(&[reflection]), [reflection], "there is nothing else");
+        assert!(found(&[[20.0, 85.0, 60.0, 145.0], [5.0, 110.0, 40.0, 150.0]]).len() == 1);
+        assert_eq!(found(&[[20.0, 90.0, 60.0, 140.0]]), Vec::<[f32; 4]>::new());
+    }
+
+    #[test]
+    fn a_region_is_continued_only_where_the_frame_ends() {
+        let f = frame(400, 200);
+        let inner = Rect::new(100.0, 50.0, 300.0, 200.0);
+        assert_eq!(margins(&f, &inner), [0, 0, 0, BEYOND]);
+        assert_eq!(margins(&f, &whole(&f)), [BEYOND; 4]);
     }
 
     #[test]
