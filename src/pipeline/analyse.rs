@@ -29,6 +29,10 @@ const SURE_SCORE: f32 = 0.7;
 const REFUSED_WIDTH: f32 = 60.0;
 const REFUSED_SCORE: f32 = 0.75;
 const REFUSED_SECS: f64 = 2.0;
+/// Most of a face that the picture's edge cuts off is seen less than this, and for this share of its frames: no mesh fits
+/// half a face, so that it fits none says nothing.
+const CUT_SEEN: f32 = 0.85;
+const CUT_FRAMES: f32 = 0.25;
 /// Score from which a face that the mesh never fits is one in profile, or half hidden.
 const PROFILE_SCORE: f32 = 0.8;
 
@@ -219,7 +223,8 @@ impl Collected {
             let frames = t.next - t.first;
             let meshless = t.meshes * 10 < frames && width_px >= REFUSED_WIDTH && max_score < PROFILE_SCORE;
             let lasting = frames as f64 >= REFUSED_SECS * video.fps;
-            if meshless && lasting && max_score < REFUSED_SCORE && job.recall != Recall::Max {
+            let refused = meshless && lasting && max_score < REFUSED_SCORE && job.recall != Recall::Max;
+            if refused && !is_cut_off(&t.rects(t.first, t.next)?, &video) {
                 findings.push(Finding {
                     kind: "track.refused".into(),
                     frame: Some(t.first),
@@ -267,6 +272,13 @@ impl Collected {
             salvaged: job.salvage,
         })
     }
+}
+
+/// Whether the picture's edge cuts a face off long enough.
+fn is_cut_off(rects: &[Rect<InFrame>], video: &VideoSummary) -> bool {
+    let frame = Rect::new(0.0, 0.0, video.width as f32, video.height as f32);
+    let cut = rects.iter().filter(|r| r.intersection(&frame).area() < CUT_SEEN * r.area()).count();
+    cut as f32 >= CUT_FRAMES * rects.len() as f32
 }
 
 impl Collected {

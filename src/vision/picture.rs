@@ -169,6 +169,34 @@ impl Picture {
         picture
     }
 
+    /// The picture continued by its mirror image: pixels at the left, top, right and bottom, no more than it has itself.
+    #[must_use]
+    pub fn mirrored(self, sides: [usize; 4]) -> Self {
+        if sides == [0; 4] {
+            return self;
+        }
+        let (w, h) = (self.width, self.height);
+        let [left, top, right, bottom] = [sides[0].min(w), sides[1].min(h), sides[2].min(w), sides[3].min(h)];
+        // Row or column of the picture that is shown `before` pixels further on.
+        let source = |at: usize, before: usize, n: usize| match at.checked_sub(before) {
+            None => before - 1 - at,
+            Some(k) if k < n => k,
+            Some(k) => 2 * n - 1 - k,
+        };
+        let (width, height) = (left + w + right, top + h + bottom);
+        let planes = self.planes.map(|plane| {
+            let mut out = Vec::with_capacity(width * height);
+            for y in 0..height {
+                let row = &plane[source(y, top, h) * w..][..w];
+                out.extend(row[..left].iter().rev());
+                out.extend_from_slice(row);
+                out.extend(row[w - right..].iter().rev());
+            }
+            out
+        });
+        Picture { width, height, planes }
+    }
+
     /// Turns 8-bit codes into R, G, B by the frame's own colour description.
     fn colour(&mut self, frame: &Frame, codes: &[Vec<u8>; 3]) {
         let unit = f32::from(1u16 << frame.layout.depth.saturating_sub(8).min(8));
@@ -347,6 +375,22 @@ mod tests {
         assert!(crop.planes[0][210] > 240.0 && crop.planes[1][210] < 20.0);
         let away = Affine::<InFrame, InCrop>::new([[1.0, 0.0, 900.0], [0.0, 1.0, 0.0]]);
         assert!(Picture::crop(&frame, &away, 20).planes[0].iter().all(|v| *v == 0.0));
+    }
+
+    #[test]
+    fn a_mirrored_picture_repeats_its_edges_backwards() {
+        let plane: Vec<f32> = (0..6).map(|v| v as f32).collect();
+        let picture = Picture { width: 3, height: 2, planes: [plane.clone(), plane.clone(), plane] };
+        assert_eq!(picture.clone().mirrored([0; 4]), picture);
+        let grown = picture.clone().mirrored([2, 1, 1, 0]);
+        assert_eq!((grown.width, grown.height), (6, 3));
+        let row = [1.0, 0.0, 0.0, 1.0, 2.0, 2.0];
+        assert_eq!(grown.planes[0][..6], row);
+        assert_eq!(grown.planes[1][6..12], row);
+        assert_eq!(grown.planes[2][12..], [4.0, 3.0, 3.0, 4.0, 5.0, 5.0]);
+        let most = picture.mirrored([9; 4]);
+        assert_eq!((most.width, most.height), (9, 6));
+        assert_eq!(most.planes[0][..9], [5.0, 4.0, 3.0, 3.0, 4.0, 5.0, 5.0, 4.0, 3.0]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const MOST_DRIFT: f32 = 0.45;
 /// Score from which a lost track is taken for a face that moves on, and the most that the box of another grows.
 const SURE_DRIFT: f32 = 0.75;
 const LEAST_DRIFT: f32 = 0.12;
+/// Height of a face in pixels below which weak detections do not add up: it tells nobody, and grain is full of them.
+const TINY: f32 = 14.0;
 /// Score from which a detection's size is believed by itself.
 const SURE_SIZE: f32 = 0.6;
 /// Share of the speed that is left after each predicted frame.
@@ -213,7 +215,8 @@ impl Track {
         if refused && !lenient && best < 0.65 && mean < 0.45 {
             return false;
         }
-        let faint = lenient && ((best >= start && (n >= 2 || seen)) || n >= 4);
+        let tiny = self.last.rect.height() < TINY;
+        let faint = lenient && ((best >= start && (n >= 2 || seen)) || (n >= 4 && !tiny));
         sure || adds_up || faint
     }
 

@@ -3,7 +3,7 @@
 //! Decoding as in Wu et al., *YuNet: A Tiny Millisecond-level Face Detector*, MIR 20, 2023, §3, and the published
 //! network's own outputs: per cell of stride s a class and an object score, a box and five points.
 
-use super::detect::{Detector, Look, suppress, through_look};
+use super::detect::{BEYOND, Detector, Look, suppress, through_look};
 use super::picture::Picture;
 use super::types::Detection;
 use crate::error::{Error, Result};
@@ -59,10 +59,12 @@ impl YuNet {
 
 impl Detector for YuNet {
     fn detect(&mut self, frame: &Frame, look: &Look) -> Result<Vec<Detection>> {
-        let side = look.side.min(self.fixed.unwrap_or(MAX_SIDE));
-        let look = Look { side, ..*look };
-        // A turned picture is up to √2 longer than its side.
-        let look = if look.turn != 0.0 && self.fixed.is_some() { Look { side: side * 7 / 10, ..look } } else { look };
+        let most = match self.fixed {
+            None => MAX_SIDE,
+            // A turned picture is up to √2 longer than its side, and both are continued beyond the frame's edges.
+            Some(n) => (if look.turn == 0.0 { n } else { n * 7 / 10 }) - 2 * BEYOND,
+        };
+        let look = Look { side: look.side.min(most), ..*look };
         let threshold = look.threshold;
         through_look(frame, &look, &mut |picture| self.run(picture, threshold))
     }

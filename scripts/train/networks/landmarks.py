@@ -29,6 +29,11 @@ OTHER_EYE = topo.LEFT_EYE + [topo.LEFT_IRIS[i] for i in topo.IRIS_MIRROR]
 FOLLOWED = EYE + OTHER_EYE + topo.LIPS
 #: Corners, growth, and least width (in eye distances) of the close crops.
 RIGHT, LEFT, MOUTH = (33, 133, 2.2, 0.36), (362, 263, 2.2, 0.36), (61, 291, 1.9, 0.62)
+#: Sizes of the crops in which the mouth is looked at, and whether mirrored: the mean of the three is off by a sixteenth
+#: less than one look.
+MOUTH_LOOKS = ((0.9, False), (1.1, False), (1.0, True))
+#: The lip point at the place of each in a mirrored mouth.
+LIP_MIRROR = [topo.LIPS.index(int(i)) for i in topo.mirror(topo.IRIS_MIRROR)[topo.LIPS]]
 
 
 class Close(nn.Module):
@@ -62,8 +67,9 @@ class Landmarks(nn.Module):
         self.presence = nn.Linear(64 * 16, 1)
         self.shape = nn.Linear(COEFFICIENTS, 3 * topo.POINTS)
         self.eye, self.mouth = Close(len(EYE)), Close(len(topo.LIPS))
-        # How the rest of the mesh follows where the close looks disagree with it: solved for, not trained.
-        self.follow = nn.Sequential(nn.Linear(2 * len(FOLLOWED), FOLLOW, bias=False), nn.Linear(FOLLOW, 2 * 468))
+        # How the rest of the mesh follows where the close looks disagree with it, given what the trunk saw: solved for,
+        # not trained.
+        self.follow = nn.Sequential(nn.Linear(2 * len(FOLLOWED) + 64 * 16, FOLLOW, bias=False), nn.Linear(FOLLOW, 2 * 468))
         for part in self.follow.parameters():
             nn.init.zeros_(part)
         nn.init.zeros_(self.code.bias)
@@ -107,30 +113,38 @@ class Landmarks(nn.Module):
         return torch.stack([side * (c * u - s * v), side * (s * u + c * v)], 2)
 
     def whole(self, x):
-        """Mesh and presence as the trunk has them."""
+        """Mesh and presence as the trunk has them, and its features."""
         features = self.trunk(x).flatten(1)
-        return self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3)), self.presence(features)
+        return self.shape(self.code(features)).unflatten(1, (topo.POINTS, 3)), self.presence(features), features
+
+    def lips(self, x, frame):
+        """The points of the mouth: the mean of several looks."""
+        looks = [((frame[0], scale * frame[1], frame[2]), mirror) for scale, mirror in MOUTH_LOOKS]
+        local = self.mouth(torch.cat([self._look(x, *look) for look in looks])).chunk(len(looks))
+        points = [self.back(p, *look) for p, look in zip(local, looks)]
+        return frame[0][:, None] + sum(p[:, LIP_MIRROR] if mirror else p for p, (_, mirror) in zip(points, looks)) / len(looks)
 
     def looks(self, x) -> dict:
-        """The trunk's mesh, presence, the points of the close looks, and where they disagree with the mesh.
+        """The trunk's mesh, presence, the points of the close looks, and `seen`: where they disagree with the mesh, and the
+        trunk's features.
 
         These offsets are in units of the distance of the eyes and along it, as `level` has it.
         """
-        mesh, presence = self.whole(x)
+        mesh, presence, features = self.whole(x)
         eyes = mesh[:, topo.LEFT_LID, :2].mean(1) - mesh[:, topo.RIGHT_LID, :2].mean(1)
         distance = eyes.pow(2).sum(1, keepdim=True).add(1e-8).sqrt()
         right, left, lips = (self._frame(mesh, *where, distance) for where in (RIGHT, LEFT, MOUTH))
         eyes_seen = self.eye(torch.cat([self._look(x, right, False), self._look(x, left, True)])).chunk(2)
-        local = (*eyes_seen, self.mouth(self._look(x, lips, False)))
-        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(local, (right, left, lips))]
+        points = [frame[0][:, None] + self.back(p, frame, frame is left) for p, frame in zip(eyes_seen, (right, left))]
+        points.append(self.lips(x, lips))
         level = (None, distance, eyes / distance)
         apart = self.turned(torch.cat(points, 1) - mesh[:, FOLLOWED, :2], level).flatten(1)
-        return dict(mesh=mesh, presence=presence, points=points, level=level, apart=apart)
+        return dict(mesh=mesh, presence=presence, points=points, level=level, seen=torch.cat([apart, features], 1))
 
     def forward(self, x):
         """`x` is RGB, -1..=1. Mesh and presence, and the points of the eyes and the mouth."""
         seen = self.looks(x)
-        moved = self.back(self.follow(seen["apart"]).unflatten(1, (-1, 2)), seen["level"])
+        moved = self.back(self.follow(seen["seen"]).unflatten(1, (-1, 2)), seen["level"])
         mesh = torch.cat([seen["mesh"][:, :468, :2] + moved, seen["mesh"][:, :468, 2:]], 2)
         return (mesh, seen["presence"], *seen["points"])
 
@@ -405,7 +419,7 @@ class Training(loop.Task):
 
     def loss(self, model, batch, progress):
         count = len(batch["points"])
-        mesh, presence = model.whole(self._tensor(batch["image"]))
+        mesh, presence, _ = model.whole(self._tensor(batch["image"]))
         flag = F.binary_cross_entropy_with_logits(presence[:, 0], batch["clear"])
         total, error, oval, agree = self._whole_loss(mesh[:count], batch, progress)
         eyes, lids = self._close_loss(model.eye(self._tensor(batch["eye"])), batch["eye_points"], batch["eye_unit"], EYE,

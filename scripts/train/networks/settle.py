@@ -13,11 +13,13 @@ from . import geometry as geo
 from . import loop
 from . import topology as topo
 from .augment import degrade
-from .landmarks import FOLLOW, SIZE, Landmarks, Sampler, Training
+from .landmarks import FOLLOW, FOLLOWED, SIZE, Landmarks, Sampler, Training
 from .teachers import face_frame
 
 #: Views that are solved on, and how far the solution is held back, as a share of the mean square of an input.
-SAMPLES, HOLD = 6000, 0.03
+SAMPLES, HOLD = 8000, 0.1
+#: What the trunk's features count for beside the disagreement, in standard deviations.
+FEATURES = 0.1
 #: One person in so many is left out to try a solution on.
 HELD = 8
 
@@ -58,17 +60,28 @@ def collect(net: Landmarks, batches: list):
         off = net.turned(true[:, :468] - seen["mesh"][:, :468, :2], seen["level"]).flatten(1)
         # Eyes are near each other in a turned face: without a limit such faces would outweigh the others.
         weight = (seen["level"][1] / 0.16).clamp(max=1)
-        rows.append((seen["apart"] * weight, off * weight, held))
+        rows.append((seen["seen"], off, weight[:, 0], held))
     return tuple(torch.cat(part) for part in zip(*rows))
 
 
-def ridge(x: torch.Tensor, y: torch.Tensor, hold: float):
-    """Weights of the regression of `y` on `x`, both taken about their means, and its bias."""
-    middle, mean = x.mean(0), y.mean(0)
-    a, b = (x - middle).double(), (y - mean).double()
+def scales(x: torch.Tensor) -> torch.Tensor:
+    """What to multiply the inputs with, so that holding back means the same for all."""
+    apart = 2 * len(FOLLOWED)
+    scale = torch.empty(x.shape[1])
+    scale[:apart] = 1 / x[:, :apart].pow(2).mean().sqrt()
+    scale[apart:] = FEATURES / x[:, apart:].std(0).clamp(min=1e-3)
+    return scale
+
+
+def ridge(x: torch.Tensor, y: torch.Tensor, share: torch.Tensor, hold: float):
+    """Weights of the regression of `y` on `x`, both taken about their means, and its bias; `share` weighs the rows."""
+    rows = share.double()[:, None]
+    total = rows.pow(2).sum()
+    middle, mean = ((v.double() * rows**2).sum(0) / total for v in (x, y))
+    a, b = (x.double() - middle) * rows, (y.double() - mean) * rows
     gram = a.T @ a
     weight = torch.linalg.solve(gram + hold * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype), a.T @ b)
-    return weight.float(), mean - middle @ weight.float()
+    return weight.float(), (mean - middle @ weight).float()
 
 
 def narrow(x: torch.Tensor, weight: torch.Tensor, rank: int):
@@ -80,9 +93,11 @@ def narrow(x: torch.Tensor, weight: torch.Tensor, rank: int):
 @torch.no_grad()
 def settle(net: Landmarks, batches: list) -> None:
     """Solves in place, and says what a solution without them does for people left out."""
-    x, y, held = collect(net, batches)
+    x, y, share, held = collect(net, batches)
+    scale = scales(x)
+    x = x * scale
     for kept, title in ((~held, "people left out"), (torch.ones_like(held), None)):
-        weight, bias = ridge(x[kept], y[kept], HOLD)
+        weight, bias = ridge(x[kept], y[kept], share[kept], HOLD)
         first, second = narrow(x[kept], weight, FOLLOW)
         if title:
             away = lambda e, index: 100 * float(e.unflatten(1, (-1, 2))[:, index].norm(dim=2).mean())
@@ -90,7 +105,7 @@ def settle(net: Landmarks, batches: list) -> None:
             for name, index in (("mesh", list(range(468))), ("contour", topo.OVAL)):
                 print(f"{title}, {int(held.sum())} views, {name}: {away(y[held], index):.2f} before, {away(rest, index):.2f} after",
                       flush=True)
-    net.follow[0].weight.copy_(first.T)
+    net.follow[0].weight.copy_((scale[:, None] * first).T)
     net.follow[1].weight.copy_(second.T)
     net.follow[1].bias.copy_(bias)
 
