@@ -17,6 +17,9 @@ use std::sync::Arc;
 const BATCH: usize = 4;
 /// Most pixels of a frame, 16K by 16K.
 const MAX_PIXELS: usize = 1 << 28;
+/// Smallest face, box height in pixels, where little evidence is enough: printed cloth and leaves are full of smaller ones,
+/// and the attack takes nobody under 14 pixels for told.
+const LEAST_CAUTIOUS: f32 = 12.0;
 /// Shots need this many frames before another cut is believed.
 const LEAST_SHOT: u64 = 3;
 
@@ -79,7 +82,7 @@ impl Analyser {
             start: if lenient { 0.42 } else { 0.5 },
             lenient,
             weak: if lenient { 0.25 } else { 0.3 },
-            min_face: options.min_face_px,
+            min_face: if options.cautious { options.min_face_px.max(LEAST_CAUTIOUS) } else { options.min_face_px },
             min_landmarks: options.min_landmarks_px,
             lost: (0.5 * fps).round() as u64,
             lead: (0.2 * fps).round() as u64,
