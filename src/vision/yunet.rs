@@ -23,6 +23,8 @@ pub struct YuNet {
     net: Net,
     /// Side of the square input, if the network's input is of fixed size.
     fixed: Option<usize>,
+    /// It sees faces twice: see [`without_echoes`].
+    echoes: bool,
     input: Vec<f32>,
 }
 
@@ -33,7 +35,7 @@ impl YuNet {
     /// `Model`.
     pub fn open(runtime: &Runtime, model: &InstalledModel) -> Result<Self> {
         let fixed = (model.entry.name == "yunet_n_640").then_some(640);
-        Ok(YuNet { net: runtime.open(model)?, fixed, input: Vec::new() })
+        Ok(YuNet { net: runtime.open(model)?, fixed, echoes: model.entry.built_in, input: Vec::new() })
     }
 
     fn run(&mut self, picture: &Picture, threshold: f32) -> Result<Vec<Detection>> {
@@ -53,8 +55,29 @@ impl YuNet {
             }
         }
         let outputs = self.net.run(&[1, 3, h, w], &self.input)?;
-        decode(&outputs, w, h, threshold)
+        let found = decode(&outputs, w, h, threshold)?;
+        Ok(if self.echoes { without_echoes(&found) } else { found })
     }
+}
+
+/// Least score of a face that may have echoes, most of an echo, and by how much it is weaker.
+const ECHO: (f32, f32, f32) = (0.7, 0.55, 0.25);
+
+/// Leaves out what the built-in detector sees of a face besides the face: eyes to mouth as a smaller face within it, hair and
+/// brow as one above it. A tracker that follows them loses the face to them.
+///
+/// No other face can be there: of one so close behind, the eyes would lie behind the hair of the one in front.
+fn without_echoes(found: &[Detection]) -> Vec<Detection> {
+    let echoes = |d: &Detection, of: &Detection| {
+        let weaker = of.score >= ECHO.0 && d.score <= ECHO.1 && d.score <= of.score - ECHO.2;
+        let shared = d.rect.intersection(&of.rect).area() / d.rect.area().max(1e-6);
+        let within = shared >= 0.8 && d.rect.area() < 0.75 * of.rect.area();
+        let (a, b) = (d.rect.centre(), of.rect.centre());
+        let alike = (0.7..=1.4).contains(&(d.rect.width() / of.rect.width()));
+        let above = alike && shared >= 0.4 && b.y > a.y && (a.x - b.x).abs() <= 0.25 * of.rect.width();
+        weaker && (within || above)
+    };
+    found.iter().filter(|d| !found.iter().any(|o| echoes(d, o))).copied().collect()
 }
 
 impl Detector for YuNet {
@@ -128,6 +151,26 @@ mod tests {
             }
         }
         all
+    }
+
+    #[test]
+    fn echoes_of_a_face_are_left_out_and_other_faces_stay() {
+        let at = |x0, y0, x1, y1, score| Detection::from_box(Rect::new(x0, y0, x1, y1), score);
+        let face = at(131.0, 103.0, 235.0, 246.0, 0.94);
+        // As seen on a talking head.
+        let (eyes_to_mouth, hair) = (at(145.0, 158.0, 214.0, 237.0, 0.30), at(128.0, 51.0, 245.0, 190.0, 0.43));
+        assert_eq!(without_echoes(&[face, eyes_to_mouth, hair]), [face]);
+        let others = [
+            at(128.0, 20.0, 235.0, 130.0, 0.45),  // higher: its eyes are over the hair
+            at(131.0, 180.0, 235.0, 320.0, 0.45), // in front
+            at(200.0, 60.0, 300.0, 200.0, 0.45),  // beside
+            at(128.0, 51.0, 245.0, 190.0, 0.75),  // as sure
+        ];
+        for other in others {
+            assert_eq!(without_echoes(&[face, other]), [face, other]);
+        }
+        let doubtful = at(131.0, 103.0, 235.0, 246.0, 0.6);
+        assert_eq!(without_echoes(&[doubtful, hair]), [doubtful, hair]);
     }
 
     fn set(all: &mut [Tensor], name: &str, at: usize, value: f32) {
