@@ -203,7 +203,7 @@ fn a_name_in_a_subtitle_stops_the_film() {
     let (code, report) = attack("ass.mkv", "cast.toml");
     assert!(code == 74 && report.contains("text.kind"), "{code} {report}");
     again("title.mkv", &line("Yes"), &["-metadata:s:s:0", "title=Witness"]);
-    assert_eq!(attack("title.mkv", "cast.toml").0, 7);
+    assert_eq!(attack("title.mkv", "cast.toml").0, 74);
     again("forced.mkv", &line("Yes"), &["-disposition:s:0", "hearing_impaired"]);
     let (code, report) = attack("forced.mkv", "cast.toml");
     assert!(code == 74 && report.contains("stream.mark"), "{code} {report}");
