@@ -59,17 +59,22 @@ fn inverted(original: &[f32], output: &[f32]) -> InverseReport {
     search.finish().unwrap()
 }
 
-#[test]
-fn shifted_voices_are_told_from_invented_ones() {
-    let Some(shared) = shared() else { return };
-    let folder = shared.join("data/speech/librispeech_1each");
+/// One recording of each speaker, in order; `None`, and a line that says so, where there are none.
+fn recordings() -> Option<Vec<PathBuf>> {
+    let folder = shared()?.join("data/speech/librispeech_1each");
     let Ok(list) = std::fs::read_dir(&folder) else {
         println!("skipped: no recordings in {}", folder.display());
-        return;
+        return None;
     };
     let mut files: Vec<PathBuf> =
         list.filter_map(|f| f.ok()).map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "flac")).collect();
     files.sort();
+    Some(files)
+}
+
+#[test]
+fn shifted_voices_are_told_from_invented_ones() {
+    let Some(files) = recordings() else { return };
     if !ffmpeg(&["-version"]) {
         println!("skipped: no ffmpeg to shift voices with");
         return;
@@ -113,15 +118,7 @@ fn active(sound: &[f32]) -> Vec<bool> {
 
 #[test]
 fn speech_is_heard_and_silence_and_noise_are_not() {
-    let Some(shared) = shared() else { return };
-    let folder = shared.join("data/speech/librispeech_1each");
-    let Ok(list) = std::fs::read_dir(&folder) else {
-        println!("skipped: no recordings in {}", folder.display());
-        return;
-    };
-    let mut files: Vec<PathBuf> =
-        list.filter_map(|f| f.ok()).map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "flac")).collect();
-    files.sort();
+    let Some(files) = recordings() else { return };
     let mut seed = 3_u64;
     let mut hiss = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -8,8 +8,7 @@ use crate::Result;
 use crate::geom::{InFrame, Point, Rect};
 use crate::image::{ColorDesc, ColorModel, Frame, Matte, PixelLayout};
 use crate::infer::{ModelSet, Role, Runtime};
-use crate::plan::Likeness;
-use crate::plan::{Plan, PlanPerson};
+use crate::plan::{Likeness, Plan, PlanPerson};
 use crate::swap::{self, Double, FacePoints, Mesh, Neutral};
 use crate::treat::SMALLEST_SWAP_PX;
 use crate::verify::Strangers;
@@ -27,7 +26,6 @@ const ALL_FRAMES: u64 = 24;
 const AROUND: f32 = 0.8;
 /// Largest side of such a picture in pixels; larger faces are not tried.
 const MOST_SIDE: usize = 1600;
-
 /// Lowest score at which a tried double is seen as a face.
 const SEEN: f32 = 0.5;
 

@@ -60,8 +60,11 @@ impl YuNet {
     }
 }
 
-/// Least score of a face that may have echoes, most of an echo, and by how much it is weaker.
-const ECHO: (f32, f32, f32) = (0.7, 0.55, 0.25);
+/// Least score of a face that may have echoes, most of an echo, and by how much it is weaker. A face of the first is never
+/// refused for want of landmarks (`pipeline::analyse`): with its echoes it could be left as filmed.
+const ECHO: (f32, f32, f32) = (0.8, 0.55, 0.25);
+/// Area of an echo within a face, as a share of the face's. What is smaller may be somebody else's, behind.
+const WITHIN: (f32, f32) = (0.2, 0.75);
 
 /// Leaves out what the built-in detector sees of a face besides the face: eyes to mouth as a smaller face within it, hair and
 /// brow as one above it. A tracker that follows them loses the face to them.
@@ -71,7 +74,7 @@ fn without_echoes(found: &[Detection]) -> Vec<Detection> {
     let echoes = |d: &Detection, of: &Detection| {
         let weaker = of.score >= ECHO.0 && d.score <= ECHO.1 && d.score <= of.score - ECHO.2;
         let shared = d.rect.intersection(&of.rect).area() / d.rect.area().max(1e-6);
-        let within = shared >= 0.8 && d.rect.area() < 0.75 * of.rect.area();
+        let within = shared >= 0.8 && (WITHIN.0..WITHIN.1).contains(&(d.rect.area() / of.rect.area().max(1e-6)));
         let (a, b) = (d.rect.centre(), of.rect.centre());
         let alike = (0.7..=1.4).contains(&(d.rect.width() / of.rect.width()));
         let above = alike && shared >= 0.4 && b.y > a.y && (a.x - b.x).abs() <= 0.25 * of.rect.width();
@@ -169,7 +172,9 @@ mod tests {
         for other in others {
             assert_eq!(without_echoes(&[face, other]), [face, other]);
         }
-        let doubtful = at(131.0, 103.0, 235.0, 246.0, 0.6);
+        let small = at(140.0, 110.0, 170.0, 150.0, 0.3);
+        assert_eq!(without_echoes(&[face, small]), [face, small]);
+        let doubtful = at(131.0, 103.0, 235.0, 246.0, 0.75);
         assert_eq!(without_echoes(&[doubtful, hair]), [doubtful, hair]);
     }
 
