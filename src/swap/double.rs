@@ -1,5 +1,6 @@
 //! Doubles: invented faces as exemplars with an atlas each.
 
+use super::geometry::Span;
 use super::light::{self, LightGrid};
 use super::mesh::{Mesh, VERTICES};
 use super::texture::Texture;
@@ -58,6 +59,8 @@ pub struct Double {
     pub kind: DoubleKind,
     exemplars: Vec<Exemplar>,
     exaggeration: f32,
+    /// What is believed of a face; exaggeration goes no farther.
+    span: Option<&'static Span>,
 }
 
 /// What `double.toml` says of a double.
@@ -96,6 +99,11 @@ struct ExemplarCard {
 }
 
 impl Card {
+    /// Number of the resting face's shape.
+    pub(super) fn resting_shape(&self) -> Option<usize> {
+        self.exemplars.iter().find(|e| e.role == "neutral").map(|e| e.shape)
+    }
+
     /// Reads a card.
     ///
     /// # Errors
@@ -174,7 +182,7 @@ impl Double {
         };
         exemplars[..=at].rotate_right(1);
         let (name, description) = (name.to_owned(), description.to_owned());
-        Ok(Double { name, description, kind, exemplars, exaggeration: super::geometry::USUAL })
+        Ok(Double { name, description, kind, exemplars, exaggeration: super::geometry::USUAL, span: None })
     }
 
     /// A double from the contents of its folder: the text of `double.toml` and of `shapes.json` (a list of shapes),
@@ -231,6 +239,16 @@ impl Double {
         self.exaggeration
     }
 
+    /// How far exaggeration may go.
+    pub(crate) fn span(&self) -> Option<&'static Span> {
+        self.span
+    }
+
+    /// The same double, exaggerated no farther than `span`.
+    pub(super) fn within(self, span: Option<&'static Span>) -> Self {
+        Double { span, ..self }
+    }
+
     /// The same double, drawn with its differences from the person exaggerated more: for people whom it resembles.
     #[must_use]
     pub fn exaggerated(mut self) -> Self {
@@ -267,6 +285,7 @@ impl Double {
             kind,
             exemplars,
         )
+        .map(|d| d.within(a.span))
     }
 }
 

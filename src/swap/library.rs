@@ -1,9 +1,11 @@
 //! The doubles that can be chosen: those that ship with the program and those in folders.
 
 use super::double::{Card, Double, bad};
+use super::geometry::Span;
 use super::mesh::Mesh;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Doubles per folder, at most.
 const MAX_DOUBLES: usize = 1000;
@@ -19,6 +21,21 @@ struct Shipped {
 
 /// The folders under `models/doubles`, listed by the build script.
 const SHIPPED: &[Shipped] = include!(concat!(env!("OUT_DIR"), "/shipped_doubles.rs"));
+
+/// What the resting faces of the shipped doubles span: between them lies what is still believed.
+fn span_of_doubles() -> Option<&'static Span> {
+    static SPAN: LazyLock<Option<Span>> = LazyLock::new(|| {
+        let resting = |s: &Shipped| -> Option<Vec<[f32; 3]>> {
+            let card = Card::parse(s.card).ok()?;
+            let at = card.resting_shape()?;
+            let mut shapes: Vec<Vec<[f32; 3]>> = serde_json::from_str(s.shapes).ok()?;
+            (at < shapes.len()).then(|| shapes.swap_remove(at))
+        };
+        let shapes: Option<Vec<_>> = SHIPPED.iter().map(resting).collect();
+        Span::of(shapes?.iter().map(Vec::as_slice))
+    });
+    SPAN.as_ref()
+}
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -105,14 +122,15 @@ impl DoubleLibrary {
         let Some((_, source)) = self.entries.iter().find(|e| e.0.name == name) else {
             return Err(bad(&format!("there is none called {name}")));
         };
-        match source {
+        let double = match source {
             Source::Folder(dir) => load_folder_some(mesh, dir, wanted),
             Source::Shipped(i) => {
                 let s = &SHIPPED[*i];
                 let picture = |file: &str| s.pictures.iter().find(|p| p.0 == file).map(|p| p.1.into());
                 Double::from_some_parts(mesh, s.card, s.shapes, picture, wanted)
             }
-        }
+        }?;
+        Ok(double.within(span_of_doubles()))
     }
 }
 
@@ -161,7 +179,7 @@ mod tests {
             assert!(d.exemplars().iter().any(|e| e.mouth_opening > rest.mouth_opening + 0.05), "{} is mute", d.name);
             n += 1;
         }
-        assert!(n >= 8);
+        assert!(n >= 8 && span_of_doubles().is_some());
         assert!(library.load(&mesh, "nobody").is_err());
     }
 }

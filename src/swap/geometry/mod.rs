@@ -12,7 +12,7 @@ pub use choose::{Mix, Region};
 pub use motion::{FaceMotion, plan_motion};
 pub(crate) use neutral::canonical;
 pub use neutral::{Neutral, estimate_neutral};
-pub(crate) use push::{STRONG, USUAL};
+pub(crate) use push::{STRONG, Span, USUAL};
 pub use similarity::{Pose, Similarity};
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn plan_run(
     };
     zero_phase(&mut run, fps, width, &haste(mesh));
     let fitted: Vec<Option<Canonical>> = run.iter().map(|f| canonical(mesh, f)).collect();
-    let push = push(mesh, double.shape(), &neutral.shape, double.exaggeration());
+    let push = push(mesh, double.span(), double.shape(), &neutral.shape, double.exaggeration());
     let resting = displaced(double.shape(), &push, 1.0);
     let wanted: Vec<Wanted> = fitted
         .iter()
