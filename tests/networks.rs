@@ -9,7 +9,7 @@ use understudy::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Sam
 use understudy::infer::{Device, ModelSet, Role, Runtime};
 use understudy::units::{FrameIndex, Timestamp};
 use understudy::vision::{
-    Analyser, AnalyserOptions, AttentionMesh, Detection, Detector, EmbeddingModel, Look, MobileFaceNet, Networks,
+    Analyser, AnalyserOptions, AttentionMesh, Detection, Detector, EmbeddingModel, FaceRecogniser, Look, Networks,
     Provenance, Recall, VisionEvent, YuNet, find_landmarks, five_points,
 };
 
@@ -68,7 +68,7 @@ fn portraits_have_one_face_with_points_in_agreement() {
     let Some((runtime, models, shared)) = material() else { return };
     let mut detector = YuNet::open(&runtime, models.best(Role::Detector).unwrap()).unwrap();
     let mut mesh = AttentionMesh::open(&runtime, models.best(Role::Landmarks).unwrap()).unwrap();
-    let mut embedder = MobileFaceNet::open(&runtime, models.best(Role::Embedding).unwrap()).unwrap();
+    let mut embedder = FaceRecogniser::open(&runtime, models.best(Role::Embedding).unwrap()).unwrap();
     let mut embeddings = Vec::new();
     for path in portraits(&shared, 12) {
         let frame = portrait(&path);
@@ -103,7 +103,7 @@ fn the_built_in_networks_see_portraits_without_a_pack() {
     assert!(Role::ALL.into_iter().all(|r| own.is_built_in(r) && !installed.is_built_in(r)));
     let mut detector = YuNet::open(&runtime, own.best(Role::Detector).unwrap()).unwrap();
     let mut mesh = AttentionMesh::open(&runtime, own.best(Role::Landmarks).unwrap()).unwrap();
-    let mut embedder = MobileFaceNet::open(&runtime, own.best(Role::Embedding).unwrap()).unwrap();
+    let mut embedder = FaceRecogniser::open(&runtime, own.best(Role::Embedding).unwrap()).unwrap();
     let (mut found, mut meshes) = (0, 0);
     let all = portraits(&shared, 24);
     for path in &all {

@@ -48,9 +48,17 @@ fn list(models: &ModelSet) -> Result<()> {
         out(&format!("{mark} {:<10} {:<32} {:<12} {place}", entry.role.to_string(), entry.name, entry.licence));
         out(&format!("    sha256 {}  from {}", entry.sha256, entry.source));
     }
+    for m in models.all().iter().filter(|m| m.entry.role == Role::Attacker) {
+        let place = match &m.source {
+            ModelSource::File(path) => format!("installed  {}", path.display()),
+            ModelSource::Embedded(_) => "built in".into(),
+        };
+        out(&format!("+ {:<10} {:<32} {:<12} {place}", m.entry.role.to_string(), m.entry.name, m.entry.licence));
+        out(&format!("    sha256 {}  from {}", m.entry.sha256, m.entry.source));
+    }
     let missing: Vec<String> = models.missing().iter().map(Role::to_string).collect();
     if missing.is_empty() {
-        out("* = used by default. All that is needed is there.");
+        out("* = used by default, + = attacks finished films too. All that is needed is there.");
         if models.is_built_in(Role::Detector) {
             out(
                 "Only the built-in network finds faces: small, turned and half covered ones may be missed. A pack finds \

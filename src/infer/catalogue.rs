@@ -13,10 +13,12 @@ pub enum Role {
     Landmarks,
     /// Turns one aligned face into a vector that can be compared.
     Embedding,
+    /// Does the same, for the attack on the finished film alone: a recogniser that the user brings.
+    Attacker,
 }
 
 impl Role {
-    /// Every role, in the order in which they are used.
+    /// Every role that must be filled, in the order in which they are used.
     pub const ALL: [Role; 3] = [Role::Detector, Role::Landmarks, Role::Embedding];
 }
 
@@ -26,12 +28,52 @@ impl std::fmt::Display for Role {
             Role::Detector => "face detector",
             Role::Landmarks => "face landmarks",
             Role::Embedding => "face embedding",
+            Role::Attacker => "attacker",
         })
     }
 }
 
+/// Order of the colours in a network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red first.
+    Rgb,
+    /// Blue first.
+    Bgr,
+}
+
+/// How a recogniser that the user brings wants its faces, and what its cosines mean.
+///
+/// The face is aligned to the 112-pixel template of five points; `[1, 3, 112, 112]` f32 goes in, one vector comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recogniser {
+    /// Order of the colours.
+    pub colour: Channels,
+    /// Taken off each colour (0..=255), in that order.
+    pub mean: [f32; 3],
+    /// Divides each colour afterwards.
+    pub deviation: [f32; 3],
+    /// Cosine over which one pair of strangers in a thousand lies.
+    pub single: f32,
+    /// Cosine over which one pair of strangers in ten thousand lies.
+    pub certain: f32,
+}
+
+impl Recogniser {
+    fn is_sound(&self) -> bool {
+        let numbers = self.mean.iter().chain(&self.deviation).all(|v| v.is_finite());
+        numbers
+            && self.deviation.iter().all(|v| v.abs() > 1e-6)
+            && self.single > 0.0
+            && self.single <= self.certain
+            && self.certain < 1.0
+    }
+}
+
 /// One known network.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
     /// Name by which reports speak of it.
@@ -59,6 +101,17 @@ pub struct ModelEntry {
     /// Shipped inside the program rather than installed.
     #[serde(default)]
     pub built_in: bool,
+    /// For attackers, and for nothing else.
+    #[serde(default)]
+    pub recogniser: Option<Recogniser>,
+}
+
+impl ModelEntry {
+    /// Networks of one family are variants of each other: the first word of the name.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        self.name.split('_').next().unwrap_or_default()
+    }
 }
 
 /// All known networks.
@@ -89,8 +142,29 @@ impl Catalogue {
             let hex = entry.sha256.len() == 64
                 && entry.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             let plain = !entry.file.is_empty() && !entry.file.contains(['/', '\\']);
-            if !hex || !plain || list.entries[..i].iter().any(|e| e.file == entry.file) {
+            let told = (entry.role == Role::Attacker) == entry.recogniser.is_some();
+            let sound = told && entry.recogniser.is_none_or(|r| r.is_sound());
+            if !hex || !plain || !sound || list.entries[..i].iter().any(|e| e.file == entry.file) {
                 return Err(Error::Model(format!("the list of networks is malformed at `{}`", entry.name)));
+            }
+        }
+        Ok(list)
+    }
+
+    /// A list of recognisers that the user brings (`attackers.toml` beside their files).
+    ///
+    /// # Errors
+    /// As [`Catalogue::parse`]; `Model` too if anything but attackers is listed, or a name or file is one of the program's.
+    pub fn attackers(text: &str) -> Result<Self> {
+        let known = Self::built_in()?;
+        let list = Self::parse(text)?;
+        for e in &list.entries {
+            let taken = known.entries.iter().any(|k| k.file == e.file || k.name == e.name);
+            if e.role != Role::Attacker || e.built_in || taken {
+                return Err(Error::Model(format!(
+                    "a list of attackers may hold networks of the role `attacker` only, under names of their own; see `{}`",
+                    e.name
+                )));
             }
         }
         Ok(list)
@@ -110,7 +184,7 @@ impl Catalogue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -121,6 +195,37 @@ mod tests {
         }
         assert!(list.by_file("yunet_n_dynamic.onnx").is_some());
         assert!(list.by_file("other.onnx").is_none());
+    }
+
+    /// One recogniser of a user.
+    pub(in crate::infer) fn attacker(file: &str, bytes: u64, sha256: &str) -> String {
+        format!(
+            "[[model]]\nname = \"theirs\"\nrole = \"attacker\"\nfile = \"{file}\"\nbytes = {bytes}\nsha256 = \"{sha256}\"\n\
+             licence = \"theirs\"\nsource = \"somewhere\"\ninput = \"x\"\noutput = \"y\"\npreprocessing = \"z\"\nstrength = 0\n\
+             recogniser = {{ colour = \"bgr\", mean = [127.5, 127.5, 127.5], deviation = [128, 128, 128], single = 0.3, \
+             certain = 0.4 }}\n"
+        )
+    }
+
+    #[test]
+    fn attackers_take_nobodys_place() {
+        let text = attacker("theirs.onnx", 3, &"ab".repeat(32));
+        let list = Catalogue::attackers(&text).unwrap();
+        assert_eq!(list.entries()[0].recogniser.unwrap().colour, Channels::Bgr);
+        for (from, to) in [
+            ("\"attacker\"", "\"embedding\""),
+            ("theirs.onnx", "yunet_n_dynamic.onnx"),
+            ("\"theirs\"\nrole", "\"understudy_embedding\"\nrole"),
+            ("single = 0.3", "single = 0.5"),
+            ("[128, 128, 128]", "[0, 128, 128]"),
+            ("strength = 0", "strength = 0\nbuilt_in = true"),
+            ("recogniser = ", "recognizer = "),
+        ] {
+            assert!(text.contains(from), "{from}");
+            assert!(Catalogue::attackers(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+        // The program's own networks need no description, and attackers are none of them.
+        assert!(Catalogue::built_in().unwrap().entries().iter().all(|e| e.role != Role::Attacker));
     }
 
     #[test]

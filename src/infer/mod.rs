@@ -18,7 +18,7 @@ mod runtime;
 mod session;
 
 pub use built_in::BUILT_IN_EMBEDDING;
-pub use catalogue::{Catalogue, ModelEntry, Role};
+pub use catalogue::{Catalogue, Channels, ModelEntry, Recogniser, Role};
 pub use models::{InstalledModel, ModelSet, ModelSource, data_dir};
 pub use pack::{AddedPack, add_pack, verify_pack};
 pub use runtime::{Device, Runtime, forbid_telemetry};

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 const MAX_DEPTH: usize = 4;
 /// Directory entries looked at before the search is refused: a mistyped `--models /` must not walk a disk.
 const MAX_ENTRIES: usize = 20_000;
+/// How the name of a list of attackers ends.
+pub(super) const ATTACKERS: &str = "attackers.toml";
+/// Longest such list, in bytes.
+const MAX_LIST: u64 = 65_536;
 
 /// Where the bytes of a network are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,13 +103,14 @@ impl ModelSet {
     pub fn discover_in(catalogue: &Catalogue, dirs: &[PathBuf]) -> Result<Self> {
         let mut set = ModelSet { models: Vec::new(), searched: dirs.to_vec() };
         for dir in dirs {
-            for path in known_files(catalogue, dir)? {
-                let Some(entry) = entry_of(catalogue, &path) else { continue };
-                if set.models.iter().any(|m| m.entry.file == entry.file) {
+            let known = known_files(catalogue, dir)?.into_iter();
+            let known = known.filter_map(|path| Some((entry_of(catalogue, &path)?.clone(), path)));
+            for (entry, path) in known.chain(attackers_below(dir)?.into_iter().flat_map(|l| l.models)) {
+                if set.models.iter().any(|m| m.entry.file == entry.file || m.entry.name == entry.name) {
                     continue;
                 }
-                read_verified(&path, entry)?;
-                set.models.push(InstalledModel { entry: entry.clone(), source: ModelSource::File(path) });
+                read_verified(&path, &entry)?;
+                set.models.push(InstalledModel { entry, source: ModelSource::File(path) });
             }
         }
         set.sort();
@@ -140,6 +145,18 @@ impl ModelSet {
     #[must_use]
     pub fn is_built_in(&self, role: Role) -> bool {
         self.best(role).is_some_and(|m| m.entry.built_in)
+    }
+
+    /// Recognisers that attack a finished film besides the strongest: those that the user brings, and every other family of
+    /// networks that is there.
+    pub fn witnesses(&self) -> impl Iterator<Item = &InstalledModel> {
+        let best = self.best(Role::Embedding).map(|m| m.entry.family());
+        let other = move |m: &&InstalledModel| match m.entry.role {
+            Role::Attacker => true,
+            Role::Embedding => Some(m.entry.family()) != best,
+            _ => false,
+        };
+        self.models.iter().filter(other)
     }
 
     /// The network of this name.
@@ -187,6 +204,46 @@ pub(super) fn entry_of<'c>(catalogue: &'c Catalogue, path: &Path) -> Option<&'c 
 
 /// Paths below `dir` (or `dir` itself if a file) whose names are in the catalogue, sorted.
 pub(super) fn known_files(catalogue: &Catalogue, dir: &Path) -> Result<Vec<PathBuf>> {
+    files_below(dir, &|path| entry_of(catalogue, path).is_some())
+}
+
+/// A list of recognisers that a user brings, and the files it names, which lie beside it.
+pub(super) struct AttackerList {
+    /// The list itself, as text.
+    pub text: String,
+    /// Entries and paths; not yet checked.
+    pub models: Vec<(ModelEntry, PathBuf)>,
+}
+
+/// All lists below `dir` whose names end with `attackers.toml`.
+///
+/// # Errors
+/// `Model` for a list that is malformed or names a file that is not there: an attack that was wished for must not be left out
+/// in silence.
+pub(super) fn attackers_below(dir: &Path) -> Result<Vec<AttackerList>> {
+    let is_list = |path: &Path| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with(ATTACKERS));
+    let mut lists = Vec::new();
+    for path in files_below(dir, &is_list)? {
+        let within = |text: String| format!("{text}. List: {}", path.display());
+        let mut text = String::new();
+        let file = File::open(&path).map_err(|e| Error::io("cannot read a list of attackers", &path, e))?;
+        let read = file.take(MAX_LIST + 1).read_to_string(&mut text);
+        read.map_err(|e| Error::io("cannot read a list of attackers", &path, e))?;
+        if text.len() as u64 > MAX_LIST {
+            return Err(Error::Limit(within(format!("a list of attackers is longer than {MAX_LIST} bytes"))));
+        }
+        let list = Catalogue::attackers(&text).map_err(|e| Error::Model(within(e.to_string())))?;
+        let beside = |e: &ModelEntry| (e.clone(), path.with_file_name(&e.file));
+        let models: Vec<_> = list.entries().iter().map(beside).collect();
+        if let Some((entry, _)) = models.iter().find(|(_, p)| !p.is_file()) {
+            return Err(Error::Model(within(format!("{} of the attacker `{}` is not there", entry.file, entry.name))));
+        }
+        lists.push(AttackerList { text, models });
+    }
+    Ok(lists)
+}
+
+fn files_below(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![(dir.to_path_buf(), 0)];
     let mut seen = 0;
@@ -196,7 +253,7 @@ pub(super) fn known_files(catalogue: &Catalogue, dir: &Path) -> Result<Vec<PathB
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(Error::io("cannot look for networks", path, e)),
         };
-        if meta.is_file() && entry_of(catalogue, &path).is_some() {
+        if meta.is_file() && wanted(&path) {
             found.push(path);
         } else if meta.is_dir() && depth <= MAX_DEPTH {
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io("cannot look for networks", &path, e))?;
@@ -292,6 +349,31 @@ mod tests {
         for part in ["yunet_n_dynamic.onnx", &hex(&Sha256::digest(b"tampered")), &hex(&Sha256::digest(b"original"))] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn attackers_are_found_beside_their_list() {
+        use crate::infer::catalogue::tests::attacker;
+        let dir = tempfile::tempdir().unwrap();
+        let sub = dir.path().join("theirs");
+        std::fs::create_dir_all(&sub).unwrap();
+        std::fs::write(sub.join("my.attackers.toml"), attacker("theirs.onnx", 3, &hex(&Sha256::digest(b"net"))))
+            .unwrap();
+        let dirs = [dir.path().to_path_buf()];
+        let text = ModelSet::discover(&dirs).unwrap_err().to_string();
+        assert!(text.contains("theirs.onnx") && text.contains("not there"), "{text}");
+        std::fs::write(sub.join("theirs.onnx"), b"net").unwrap();
+        let set = ModelSet::discover(&dirs).unwrap();
+        let names = |set: &ModelSet| set.witnesses().map(|m| m.entry.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&set), ["theirs"]);
+        assert_eq!(
+            set.best(Role::Embedding).unwrap().entry.name,
+            "understudy_embedding",
+            "it attacks and does nothing else"
+        );
+        assert!(ModelSet::discover(&[]).unwrap().witnesses().next().is_none(), "the only one is no witness of its own");
+        std::fs::write(sub.join("theirs.onnx"), b"not").unwrap();
+        assert!(matches!(ModelSet::discover(&dirs), Err(Error::Model(_))), "altered");
     }
 
     #[test]

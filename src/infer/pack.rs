@@ -1,8 +1,9 @@
 //! Installing networks into the user's data folder.
 
 use super::catalogue::{Catalogue, ModelEntry};
-use super::models::{entry_of, known_files, read_verified};
+use super::models::{ATTACKERS, attackers_below, entry_of, known_files, read_verified};
 use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,8 @@ pub struct AddedPack {
     pub present: Vec<ModelEntry>,
 }
 
-/// Copies every known network in `from` (a file or folder) to `data_dir/models`, after checking its hash.
-/// Each file appears whole or not at all.
+/// Copies every known network in `from` (a file or folder) to `data_dir/models`, and every recogniser that a list named
+/// `attackers.toml` there describes, after checking its hash. Each file appears whole or not at all.
 ///
 /// # Errors
 /// `Model` if nothing known is there or a file has the wrong contents; `Io` if a file cannot be read or written.
@@ -38,6 +39,13 @@ fn add_pack_of(catalogue: &Catalogue, from: &Path, data_dir: &Path) -> Result<Ad
         write_whole(&target, &path, &bytes)?;
         done.added.push((entry, path));
     }
+    // A list comes last: until then nobody asks for the files that it names.
+    for list in attackers_below(from)? {
+        let hash = Sha256::digest(list.text.as_bytes());
+        let name: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let path = target.join(format!("{name}.{ATTACKERS}"));
+        write_whole(&target, &path, list.text.as_bytes())?;
+    }
     Ok(done)
 }
 
@@ -57,6 +65,10 @@ fn verified(catalogue: &Catalogue, from: &Path) -> Result<Vec<(ModelEntry, PathB
             let bytes = read_verified(&path, entry)?;
             files.push((entry.clone(), path, bytes));
         }
+    }
+    for (entry, path) in attackers_below(from)?.into_iter().flat_map(|l| l.models) {
+        let bytes = read_verified(&path, &entry)?;
+        files.push((entry, path, bytes));
     }
     if files.is_empty() {
         let names: Vec<&str> = catalogue.entries().iter().filter(|e| !e.built_in).map(|e| e.file.as_str()).collect();
@@ -90,7 +102,6 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sha2::{Digest, Sha256};
 
     fn catalogue(contents: &[u8]) -> Catalogue {
         let hash: String = Sha256::digest(contents).iter().map(|b| format!("{b:02x}")).collect();
@@ -111,6 +122,21 @@ mod tests {
         assert_eq!(std::fs::read_dir(to.path().join("models")).unwrap().count(), 1, "no part file is left");
         let second = add_pack_of(&list, from.path(), to.path()).unwrap();
         assert!(second.added.is_empty() && second.present.len() == 1);
+    }
+
+    #[test]
+    fn an_attacker_is_copied_with_its_list() {
+        use crate::infer::catalogue::tests::attacker;
+        use crate::infer::{ModelSet, Role};
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let hash: String = Sha256::digest(b"net").iter().map(|b| format!("{b:02x}")).collect();
+        std::fs::write(from.path().join("attackers.toml"), attacker("theirs.onnx", 3, &hash)).unwrap();
+        std::fs::write(from.path().join("theirs.onnx"), b"net").unwrap();
+        for present in [0, 1] {
+            assert_eq!(add_pack(from.path(), to.path()).unwrap().present.len(), present);
+            let set = ModelSet::discover(&[to.path().join("models")]).unwrap();
+            assert_eq!(set.witnesses().filter(|m| m.entry.role == Role::Attacker).count(), 1);
+        }
     }
 
     #[test]

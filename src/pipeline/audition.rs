@@ -11,8 +11,8 @@ use crate::infer::{ModelSet, Role, Runtime};
 use crate::plan::{Likeness, Plan, PlanPerson};
 use crate::swap::{self, Double, FacePoints, Mesh, Neutral};
 use crate::treat::SMALLEST_SWAP_PX;
-use crate::verify::Strangers;
-use crate::vision::{Detector, Embedding, EmbeddingModel, Look, MobileFaceNet, Networks, alignment, five_of_mesh};
+use crate::verify::{Strangers, scale_of_witness};
+use crate::vision::{Detector, Embedding, EmbeddingModel, FaceRecogniser, Look, Networks, alignment, five_of_mesh};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -138,11 +138,20 @@ impl Audition {
 /// Sees a tried double as the attack on the film will: by a detector, and by recognisers with the strangers they know.
 pub(super) struct Jury {
     detector: Box<dyn Detector>,
-    seats: Vec<(MobileFaceNet, Option<Strangers>)>,
+    seats: Vec<Seat>,
+}
+
+/// One recogniser.
+struct Seat {
+    network: FaceRecogniser,
+    strangers: Option<Strangers>,
+    /// What its cosines are multiplied by to be compared with those of the strongest, by their limits for strangers; none if
+    /// only the place counts.
+    scale: Option<f32>,
 }
 
 impl Jury {
-    /// Opens the strongest recogniser, and every other one that knows strangers.
+    /// Opens the strongest recogniser, every other one that knows strangers, and those that the user brings.
     ///
     /// # Errors
     /// `Model`.
@@ -150,12 +159,15 @@ impl Jury {
         let mut seats = Vec::new();
         for (i, network) in models.all().iter().filter(|m| m.entry.role == Role::Embedding).enumerate() {
             let strangers = Strangers::of(network);
-            let known = |s: &Strangers| {
-                seats.iter().any(|(_, t): &(_, Option<Strangers>)| t.as_ref().is_some_and(|t| t.are(s)))
-            };
+            let known = |s: &Strangers| seats.iter().any(|t: &Seat| t.strangers.as_ref().is_some_and(|t| t.are(s)));
             if i == 0 || strangers.as_ref().is_some_and(|s| !known(s)) {
-                seats.push((MobileFaceNet::open(runtime, network)?, strangers));
+                let network = FaceRecogniser::open(runtime, network)?;
+                seats.push(Seat { network, strangers, scale: (i == 0).then_some(1.0) });
             }
+        }
+        for attacker in models.witnesses().filter(|m| m.entry.role == Role::Attacker) {
+            let network = FaceRecogniser::open(runtime, attacker)?;
+            seats.push(Seat { network, strangers: None, scale: Some(scale_of_witness(attacker)) });
         }
         Ok(Jury { detector: Networks::open(models, runtime)?.detector, seats })
     }
@@ -181,8 +193,8 @@ impl Jury {
         let mut sums = vec![vec![]; self.seats.len()];
         for (frame, points) in faces {
             let Some(five) = self.five(frame, points)? else { continue };
-            for ((model, _), sum) in self.seats.iter_mut().zip(&mut sums) {
-                let e = model.embed(frame, &five)?;
+            for (seat, sum) in self.seats.iter_mut().zip(&mut sums) {
+                let e = seat.network.embed(frame, &five)?;
                 sum.resize(e.0.len(), 0.0);
                 sum.iter_mut().zip(&e.0).for_each(|(s, v)| *s += v);
             }
@@ -192,12 +204,17 @@ impl Jury {
 
     /// How like two means are; `None` if the first recogniser has not seen both.
     fn compare(&self, seen: &[Vec<f32>], own: &[Vec<f32>]) -> Option<Likeness> {
-        let mut cosine = None;
+        let mut cosine: Option<f32> = None;
         let mut places = (0.0, 0);
-        for ((_, strangers), (seen, own)) in self.seats.iter().zip(seen.iter().zip(own)) {
+        for (Seat { strangers, scale, .. }, (seen, own)) in self.seats.iter().zip(seen.iter().zip(own)) {
             let both = Embedding::new(seen.clone()).ok().zip(Embedding::new(own.clone()).ok());
             let Some((seen, own)) = both else { continue };
-            cosine = cosine.or(Some(seen.cosine(&own)));
+            // The strongest must have seen both; whoever finds them nearer then counts.
+            cosine = match (cosine, scale) {
+                (None, Some(s)) => Some(seen.cosine(&own) * s),
+                (Some(c), Some(s)) => Some(c.max(seen.cosine(&own) * s)),
+                (c, None) => c,
+            };
             if let Some(s) = strangers {
                 places = (places.0 + (s.rank(&seen, &own) as f32).ln(), places.1 + 1);
             }

@@ -200,7 +200,7 @@ pub fn render_and_verify(
     };
     job.checkpoint.begin(SEARCH);
     let networks = job.checkpoint.networks(job.models, job.runtime)?;
-    let options = VerifyOptions::default();
+    let options = VerifyOptions::of(&plan.recall);
     let searched = verify::search_with(networks, job.input, plan.salvaged, &options, &mut seen)?;
     job.checkpoint.step();
     progress.end();
@@ -396,7 +396,7 @@ fn attempt_once(
     (input.plan, input.casting) = (Some(plan), Some(casting));
     (input.cast, input.findings, input.searched) = (Some(job.cast), &summary.findings, Some(searched));
     progress.begin("verifying", None);
-    let verified = verify::verify(&input, &VerifyOptions::default(), &|done, total| {
+    let verified = verify::verify(&input, &VerifyOptions::of(&plan.recall), &|done, total| {
         progress.step_of(done, total);
         cancel.check()
     })

@@ -168,6 +168,14 @@ impl Page {
                 let how = i.restored_by.as_deref().unwrap_or("");
                 self.fact("Cover taken back", &format!("{cosine:.2}"), &format!("{} faces{place}; {how}", i.restored));
             }
+            for w in &i.witnesses {
+                let place = w.rank_track.map_or(String::new(), |r| format!(", place {r} among strangers"));
+                let text = format!(
+                    "limit {:.2}; one face up to {:.2}, limit {:.2}; undisguised {:.2}{place}",
+                    w.threshold_track, w.cosine_max, w.threshold, w.cosine_source
+                );
+                self.fact(&format!("By {}", escape(&w.network)), &format!("{:.2}", w.cosine_track), &text);
+            }
             if i.blind > 0 {
                 self.fact("No face to see", &format!("{} of {}", i.blind, i.samples), "");
             }

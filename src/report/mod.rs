@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of `report.json`.
-pub const REPORT_VERSION: u16 = 3;
+pub const REPORT_VERSION: u16 = 4;
 
 /// Something that must not be in the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +113,34 @@ pub struct IdentityReport {
     /// The person is recognised in what was restored: the cover is none.
     #[serde(default)]
     pub taken_back: bool,
+    /// What other recognisers say of the same faces.
+    #[serde(default)]
+    pub witnesses: Vec<WitnessReport>,
     /// "N of M recognised" as an upper bound of the true share, at 95 %.
     pub bound: Bound,
+}
+
+/// What a recogniser besides the strongest says of one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WitnessReport {
+    /// Name of the network.
+    pub network: String,
+    /// Cosine of the mean of all output faces with the person's own.
+    pub cosine_track: f32,
+    /// Greatest cosine of one output face.
+    pub cosine_max: f32,
+    /// What an undisguised face scores.
+    pub cosine_source: f32,
+    /// Single faces at or over `threshold`.
+    pub over_threshold: u64,
+    /// Limit for single faces of this size.
+    pub threshold: f32,
+    /// Limit for the mean of all faces.
+    pub threshold_track: f32,
+    /// Place of the person among the strangers that this network knows, from 1.
+    pub rank_track: Option<u64>,
+    /// The film is refused for it.
+    pub recognised: bool,
 }
 
 /// Upper bound, at 95 %, of a share of which `hits` of `trials` were seen.
@@ -325,6 +351,17 @@ pub(crate) mod tests {
             rank_restored: Some(41),
             restored_by: Some("a blur undone".into()),
             taken_back: false,
+            witnesses: vec![WitnessReport {
+                network: "another".into(),
+                cosine_track: 0.2,
+                cosine_max: 0.4,
+                cosine_source: 0.9,
+                over_threshold: 0,
+                threshold: 0.45,
+                threshold_track: 0.37,
+                rank_track: None,
+                recognised: false,
+            }],
             bound: Bound::of(0, 40),
         };
         Report {

@@ -2,10 +2,11 @@
 
 use super::decode::Pictures as Film;
 use super::faces::Face;
-use super::identity::Sample;
+use super::identity::{Ladder, Sample};
 use super::likeness::{Likeness, LumaCrop, Part, compare, points_in_box, template};
 use super::regions::Region;
 use super::restore::{self, Pile, Restored};
+use super::strangers::Strangers;
 use super::subjects::{Order, Orders, Subject};
 use crate::card::Card;
 use crate::geom::{InFrame, Point, Rect};
@@ -50,10 +51,24 @@ pub(crate) struct Attackers<'a> {
     pub detector: &'a mut dyn Detector,
     /// Recognises them.
     pub recogniser: &'a mut dyn EmbeddingModel,
+    /// Recognise them too.
+    pub witnesses: &'a mut [Witness],
     /// One frame of a subject in so many is attacked by the recogniser.
     pub every: u64,
     /// One frame in so many is searched for faces that were moved.
     pub elsewhere: u64,
+}
+
+/// A recogniser besides the strongest.
+pub(crate) struct Witness {
+    /// Name of the network.
+    pub name: String,
+    /// The network.
+    pub network: Box<dyn EmbeddingModel>,
+    /// What its cosines mean.
+    pub ladder: Ladder,
+    /// Strangers that it knows.
+    pub strangers: Option<Strangers>,
 }
 
 /// What was seen of one subject.
@@ -75,6 +90,8 @@ pub(crate) struct Sight {
     pub worst: (f32, Option<u64>),
     /// Attacked by re-identification.
     pub samples: Vec<Sample>,
+    /// The same, as each witness sees them.
+    pub witnessed: Vec<Vec<Sample>>,
     /// Source faces of exempt frames, for the gallery of a person who is kept.
     pub kept: Vec<Embedding>,
     /// What the inversion of weak covers gave.
@@ -349,7 +366,10 @@ fn note(
     if regular || suspicious && sight.suspicious < MOST_SUSPICIOUS {
         sight.suspicious += usize::from(!regular);
         let face = &subject.spots[at.index].face;
-        let sample = attack(at.frame, face, pair, attackers)?;
+        let mut all = attack(at.frame, face, pair, attackers)?.into_iter();
+        let sample = all.next();
+        sight.witnessed.resize_with(attackers.witnesses.len(), Vec::new);
+        sight.witnessed.iter_mut().zip(all).for_each(|(to, sample)| to.push(sample));
         if sample.is_some() {
             invert(sight, at, face, pair, attackers, n / every)?;
         }
@@ -386,28 +406,33 @@ fn risk(likeness: &Likeness, sample: &Option<Sample>) -> f32 {
     base + near.max(0.0).max(likeness.score() * 0.5)
 }
 
-/// Embeds one face before and after; `None` if it cannot be aligned.
-fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Result<Option<Sample>> {
+/// Embeds one face before and after, by the strongest recogniser and then by each witness; nothing if it cannot be aligned.
+fn attack(frame: u64, face: &Face, pair: &Pair, attackers: &mut Attackers) -> Result<Vec<Sample>> {
     let points = if alignment(&face.points).is_some() { face.points } else { points_in_box(&face.rect) };
     let there = pair.to_output(&Face { points, ..*face });
     if alignment(&points).is_none() || alignment(&there.points).is_none() {
-        return Ok(None);
+        return Ok(vec![]);
     }
-    let source = attackers.recogniser.embed(pair.source, &points)?;
     // A patch of one colour is nobody, though a detector may take its outline for a head, and as near to anybody as it is.
     let flat = LumaCrop::cut(pair.output, &there.points).is_some_and(|crop| crop.is_flat());
     let still = if flat { None } else { still_there(pair.output, &there.rect, attackers.detector)? };
     let still = still.filter(|d| alignment(&d.points).is_some());
-    let output = attackers.recogniser.embed(pair.output, still.as_ref().map_or(&there.points, |d| &d.points))?;
-    let erased = match still {
-        Some(_) => None,
-        None if flat => Some(output.clone()),
-        None => match erased(pair, &points, &there.points) {
-            Some(picture) => Some(attackers.recogniser.embed(&picture, &template())?),
-            None => None,
-        },
+    let erased = if still.is_none() && !flat { erased(pair, &points, &there.points) } else { None };
+    let (width, good) = (face.rect.width(), is_good(face));
+    let by = |network: &mut dyn EmbeddingModel| -> Result<Sample> {
+        let source = network.embed(pair.source, &points)?;
+        let output = network.embed(pair.output, still.as_ref().map_or(&there.points, |d| &d.points))?;
+        let erased = match &erased {
+            Some(picture) => Some(network.embed(picture, &template())?),
+            None => flat.then(|| output.clone()),
+        };
+        Ok(Sample { frame, width, source, good, output, erased })
     };
-    Ok(Some(Sample { frame, width: face.rect.width(), source, good: is_good(face), output, erased }))
+    let mut samples = vec![by(attackers.recogniser)?];
+    for w in attackers.witnesses.iter_mut() {
+        samples.push(by(w.network.as_mut())?);
+    }
+    Ok(samples)
 }
 
 /// Tries to take back a cover that may be weak. Doubles are drawn as sharp as the source; what is softer is none. Without

@@ -1,7 +1,7 @@
 //! Finding the faces of the source afresh, without looking at the plan.
 //!
-//! The detector looks at every n-th frame; between two sightings the place is interpolated, and where a track begins
-//! or ends the frames in between are looked at one by one, in a window. Cuts end tracks.
+//! The detector looks at every frame, or at every n-th if it is told so; then the place is interpolated between two
+//! sightings, and where a track begins or ends the frames in between are looked at one by one, in a window. Cuts end tracks.
 
 use super::decode::Pictures;
 use super::likeness::points_in_box;
@@ -12,7 +12,7 @@ use crate::vision::{Detection, Detector, LandmarkModel, Look, find_landmarks, fi
 use crate::{Error, Result};
 use std::collections::VecDeque;
 
-/// Sides of the picture that the detector sees, in turn and together: 640 always, the others every fifth look.
+/// Sides of the picture that the detector sees: 640 at every look, the others at some.
 const SIDES: [usize; 3] = [640, 320, 1280];
 /// Lowest score of a face found in the whole picture.
 const LEAST: f32 = 0.5;
@@ -28,8 +28,12 @@ const JOIN: f32 = 0.2;
 const GAP: u64 = 6;
 /// Mean difference (of 255 levels, 32 × 18 grid) between looks that is a cut.
 const CUT: f32 = 28.0;
-/// Detections of a track that is believed without a second opinion, and their mean score.
-const BELIEVED: (usize, f32) = (3, 0.75);
+/// Frames over which a track must have been seen to be believed without a second opinion, and the mean score it needs then.
+const BELIEVED: (u64, f32) = (7, 0.75);
+/// Detections that such a track needs.
+const LEAST_LOOKS: usize = 3;
+/// Frames from one second opinion on a track to the next: neighbours show the same.
+const OPINION_EVERY: u64 = 3;
 /// A face of this score is believed from one look: the detector has hardly a false alarm there.
 const SURE: f32 = 0.9;
 /// Score at which the second detector confirms, and the overlap it needs.
@@ -104,7 +108,8 @@ impl Track {
     fn count(&mut self, score: f32) {
         self.looks = (self.looks.0 + 1, self.looks.1 + score);
         let mean = self.looks.1 / self.looks.0 as f32;
-        self.confirmed |= score >= SURE || self.looks.0 >= BELIEVED.0 && mean >= BELIEVED.1;
+        let lasts = self.faces.len() as u64 >= BELIEVED.0 && self.looks.0 >= LEAST_LOOKS;
+        self.confirmed |= score >= SURE || lasts && mean >= BELIEVED.1;
     }
 
     /// One past the last frame.
@@ -154,8 +159,8 @@ pub(crate) struct Finder<'a> {
     pub stride: u64,
     /// The detector misses small faces.
     pub closer: bool,
-    /// Look at all scales every time.
-    pub thorough: bool,
+    /// Looks from one at all scales to the next, at least 1.
+    pub scales_every: u64,
 }
 
 /// What was found in the source.
@@ -242,7 +247,7 @@ impl State {
     }
 
     fn detect(&mut self, frame: &Frame, finder: &mut Finder) -> Result<Vec<Detection>> {
-        let all = finder.thorough || self.looks.is_multiple_of(5);
+        let all = self.looks.is_multiple_of(finder.scales_every.max(1));
         self.looks += 1;
         let large = frame.width.max(frame.height) > 700;
         let mut found = Vec::new();
@@ -301,8 +306,11 @@ impl State {
         Ok(())
     }
 
-    /// Follows tracks that were not found at frame `at` through the frames before it.
+    /// Follows tracks that were not found at frame `at` through the frames before it that no look fell on.
     fn lose(&mut self, at: u64, finder: &mut Finder) -> Result<()> {
+        if finder.stride <= 1 {
+            return Ok(());
+        }
         let State { live, ring, .. } = self;
         for t in live.iter_mut().filter(|t| t.end() < at) {
             for (frame, raw) in ring.iter().filter(|(f, _)| *f < at) {
@@ -354,7 +362,9 @@ impl State {
 
     /// Asks the second detector about young tracks that are not yet believed.
     fn confirm(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
-        let Some(second) = finder.second.as_deref_mut() else { return Ok(()) };
+        let Some(second) = finder.second.as_deref_mut().filter(|_| at.is_multiple_of(OPINION_EVERY)) else {
+            return Ok(());
+        };
         for t in self.live.iter_mut().filter(|t| !t.confirmed && t.end() == at + 1 && t.second_opinions < 5) {
             let Some(face) = t.faces.last().copied() else { continue };
             t.second_opinions += 1;

@@ -46,7 +46,7 @@ mod streams;
 mod subjects;
 mod texts;
 
-pub(crate) use identity::LEAST_GALLERY;
+pub(crate) use identity::{LEAST_GALLERY, scale_of_witness};
 pub use kinds::{breach, class_of};
 pub(crate) use strangers::Strangers;
 
@@ -56,7 +56,7 @@ use crate::image::Frame;
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
 use crate::plan::{Cast, Casting, Finding, Plan};
 use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionReport, Report};
-use crate::vision::Networks;
+use crate::vision::{FaceRecogniser, Networks, Recall};
 use crate::{Error, Result};
 use kinds::{Kind, failure};
 use std::path::Path;
@@ -66,8 +66,8 @@ use std::path::Path;
 pub struct VerifyOptions {
     /// The detector looks at one source frame in so many; between two looks places are interpolated. At least 1.
     pub stride: u64,
-    /// All scales of the detector at every look.
-    pub thorough: bool,
+    /// All scales of the detector at one look in so many; the middle one at every look. At least 1.
+    pub scales_every: u64,
     /// One frame in so many of a face is attacked by the recogniser, besides the first, the last and all suspicious ones.
     pub identity_every: u64,
     /// One output frame in so many is searched for faces at other places; 0 for none.
@@ -75,9 +75,9 @@ pub struct VerifyOptions {
 }
 
 impl Default for VerifyOptions {
-    /// Every third frame, all scales at every fifth look, recognition on every tenth face-frame.
+    /// Every frame, all scales at every fifth, recognition on every tenth face-frame.
     fn default() -> Self {
-        VerifyOptions { stride: 3, thorough: false, identity_every: 10, elsewhere_every: 25 }
+        VerifyOptions { stride: 1, scales_every: 5, identity_every: 10, elsewhere_every: 25 }
     }
 }
 
@@ -85,7 +85,13 @@ impl VerifyOptions {
     /// The strongest attack: every frame, every scale.
     #[must_use]
     pub fn max() -> Self {
-        VerifyOptions { stride: 1, thorough: true, identity_every: 3, elsewhere_every: 10 }
+        VerifyOptions { stride: 1, scales_every: 1, identity_every: 3, elsewhere_every: 10 }
+    }
+
+    /// How hard to attack a film whose plan names this recall: never less than the default.
+    #[must_use]
+    pub fn of(recall: &str) -> Self {
+        if recall == Recall::Max.to_string() { Self::max() } else { Self::default() }
     }
 }
 
@@ -201,7 +207,7 @@ pub(crate) fn search_with(
             },
             stride: options.stride.max(1),
             closer: networks.closer,
-            thorough: options.thorough,
+            scales_every: options.scales_every.max(1),
         };
         Ok(Search { found: faces::find(&mut film, &mut finder, seen)? })
     })
@@ -322,6 +328,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
     let recogniser = networks.embedding.as_deref_mut();
     let recogniser = recogniser.ok_or_else(|| Error::Model("no network that recognises faces".into()))?;
     let strangers = input.models.best(Role::Embedding).and_then(strangers::Strangers::of);
+    let mut witnesses = witnesses(input)?;
     let orders = subjects::Orders::new(input.casting);
     std::thread::scope(|scope| {
         let subjects = subjects::gather(found.tracks.clone(), input.plan, &orders)?;
@@ -330,6 +337,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut attackers = examine::Attackers {
             detector: networks.detector.as_mut(),
             recogniser,
+            witnesses: &mut witnesses,
             every: options.identity_every.max(1),
             elsewhere: options.elsewhere_every,
         };
@@ -346,7 +354,7 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut warnings = Vec::new();
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
         let (frames, late) = (seen.frames, seen.late.2);
-        let people = people::judge(&subjects, seen, (input.plan, input.casting), strangers.as_ref());
+        let people = people::judge(&subjects, seen, (input.plan, input.casting), strangers.as_ref(), &witnesses);
         let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a.untouched)));
         let missed = match input.plan {
             Some(plan) => accused.map(|(s, all)| subjects::missing(s, plan, all)).collect::<Result<Vec<Missed>>>()?,
@@ -354,6 +362,19 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         };
         Ok(Faces { people, missed, regions, failures, warnings, frames, late })
     })
+}
+
+/// Every recogniser besides the strongest, ready to attack.
+fn witnesses(input: &VerifyInput) -> Result<Vec<examine::Witness>> {
+    let open = |m: &InstalledModel| {
+        Ok(examine::Witness {
+            name: m.entry.name.clone(),
+            network: Box::new(FaceRecogniser::open(input.runtime, m)?),
+            ladder: identity::Ladder::of_witness(m),
+            strangers: strangers::Strangers::of(m),
+        })
+    };
+    input.models.witnesses().map(open).collect()
 }
 
 fn frame_failures(seen: &examine::Seen) -> Vec<Failure> {
@@ -442,14 +463,14 @@ fn attackers(models: &ModelSet) -> Vec<AttackerModel> {
         sha256: m.entry.sha256.clone(),
         licence: m.entry.licence.clone(),
     };
-    let family = |m: &InstalledModel| m.entry.name.split('_').next().unwrap_or_default().to_owned();
     let first = models.best(Role::Detector);
     let detectors = models.all().iter().filter(|m| m.entry.role == Role::Detector);
-    let second = first.and_then(|f| detectors.clone().find(|m| family(m) != family(f)));
+    let second = first.and_then(|f| detectors.clone().find(|m| m.entry.family() != f.entry.family()));
     let mut out: Vec<AttackerModel> = Vec::new();
     out.extend(first.map(|m| named(m, "finds faces")));
     out.extend(second.map(|m| named(m, "confirms faces")));
     out.extend(models.best(Role::Embedding).map(|m| named(m, "recognises faces")));
+    out.extend(models.witnesses().map(|m| named(m, "recognises faces too")));
     out
 }
 
@@ -488,7 +509,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             setting("frames between looks of the detector", options.stride),
             setting("frames between attacks by recognition", options.identity_every),
             setting("frames between searches elsewhere", options.elsewhere_every),
-            ("all scales at every look".into(), if options.thorough { "yes" } else { "no" }.into()),
+            setting("looks between those of all scales", options.scales_every),
             ("sandbox".into(), crate::sandbox::state().text()),
             ("plan".into(), if input.plan.is_some() { "given" } else { "none" }.into()),
             ("disclaimer".into(), disclaimer(input.cast)),

@@ -1,13 +1,13 @@
 //! The verdict person by person: subjects joined to people, their galleries, and what failed.
 
-use super::examine::{Elsewhere, Seen, Sight};
-use super::identity::{self, Attack, Sample};
+use super::examine::{Elsewhere, Seen, Sight, Witness};
+use super::identity::{self, Attack, Ladder, Sample};
 use super::kinds::{Kind, failure};
 use super::restore::{self, Restored};
 use super::strangers::Strangers;
 use super::subjects::{Subject, treatment_word};
 use crate::plan::{Casting, Plan};
-use crate::report::{Bound, Failure, PersonReport, Pictures};
+use crate::report::{Bound, Failure, PersonReport, Pictures, WitnessReport};
 use crate::vision::Embedding;
 use std::collections::BTreeMap;
 
@@ -71,13 +71,15 @@ pub(crate) fn judge(
     seen: Seen,
     (plan, casting): (Option<&Plan>, Option<&Casting>),
     strangers: Option<&Strangers>,
+    witnesses: &[Witness],
 ) -> Outcome {
     let Seen { sights, mut pictures, elsewhere, .. } = seen;
     let mut people = group(subjects, &sights, plan, casting);
     for p in &mut people {
         let samples = samples_of(p, &sights);
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
-        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers));
+        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers, &Ladder::STRONGEST));
+        p.hear(&sights, flat, witnesses);
         p.restore(&sights, strangers);
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
         let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
@@ -225,6 +227,30 @@ impl Person {
     fn remember(&mut self, sights: &[Sight]) {
         self.gallery = gallery_of(&self.subjects, sights);
         self.kept = self.subjects.iter().map(|k| sights[*k].kept.len()).sum();
+    }
+
+    /// Attacks with each witness. What is no sure face says as little to them as to the strongest recogniser.
+    fn hear(&mut self, sights: &[Sight], flat: bool, witnesses: &[Witness]) {
+        let Some(first) = &mut self.attack else { return };
+        for (k, w) in witnesses.iter().enumerate() {
+            let samples: Vec<&Sample> =
+                self.subjects.iter().flat_map(|s| sights[*s].witnessed.get(k)).flatten().collect();
+            let gallery = identity::gallery(&samples);
+            let attack = gallery.and_then(|g| identity::attack(&samples, &g, flat, w.strangers.as_ref(), &w.ladder));
+            let Some(a) = attack else { continue };
+            let recognised = a.certain.is_some() || a.too_many_hits() || a.mean_is_recognised();
+            first.report.witnesses.push(WitnessReport {
+                network: w.name.clone(),
+                cosine_track: a.report.cosine_track,
+                cosine_max: a.report.cosine_max,
+                cosine_source: a.report.cosine_source,
+                over_threshold: a.report.over_threshold,
+                threshold: a.report.threshold,
+                threshold_track: a.report.threshold_track,
+                rank_track: a.report.rank_track,
+                recognised,
+            });
+        }
     }
 
     /// Judges what the inversion of this person's covers gave.
@@ -399,6 +425,13 @@ impl Outcome {
             );
             self.fail(Kind::FaceRecognised, 1, r.worst_frame, text);
         }
+        for w in r.witnesses.iter().filter(|w| w.recognised) {
+            let text = format!(
+                "{} is recognised by {} (cosine of all output faces together {:.2}, of one up to {:.2})",
+                p.alias, w.network, w.cosine_track, w.cosine_max
+            );
+            self.fail(Kind::FaceRecognised, w.over_threshold.max(1), r.worst_frame, text);
+        }
         if let Some(found) = p.restored.as_ref().filter(|f| f.recognised) {
             let text = format!(
                 "{} is recognised once the cover is taken back ({}, cosine {:.2}): a cover of one colour (`solid`, `silhouette`) or a \
@@ -457,7 +490,7 @@ impl Outcome {
                     .iter()
                     .filter(known)
                     // A place that shows no face any more says nothing here: it was no sure face to begin with.
-                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, true), p)))
+                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, true, &Ladder::STRONGEST), p)))
                     .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
@@ -532,9 +565,65 @@ mod tests {
             untold: (0, None),
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let out = judge(&[subject], seen, (Some(&plan), None), None);
+        let out = judge(&[subject], seen, (Some(&plan), None), None, &[]);
         let kinds = |all: &[Failure]| all.iter().map(|f| f.kind.clone()).collect();
         (kinds(&out.failures), kinds(&out.warnings))
+    }
+
+    /// Somebody whom the strongest recogniser does not know again, and a witness of whose samples `hits` of ten do.
+    fn heard(hits: u64) -> (Vec<Failure>, PersonReport) {
+        let plan = plan_of(&[(1, 0, 10, 50.0)]);
+        let e = |v: [f32; 3]| Embedding::new(v.to_vec()).unwrap();
+        let sample =
+            |frame, output| Sample { frame, width: 60.0, source: e([1.0, 0.0, 0.0]), good: true, output, erased: None };
+        let stranger = e([0.0, 1.0, 0.0]);
+        let known = |f| if f < hits { e([1.0, 0.1, 0.0]) } else { stranger.clone() };
+        let mut sight = Sight::default();
+        (sight.frames, sight.samples) = (10, (0..10).map(|f| sample(f, stranger.clone())).collect());
+        sight.witnessed = vec![(0..10).map(|f| sample(f, known(f))).collect()];
+        let seen = Seen {
+            sights: vec![sight],
+            pictures: Pictures::new(6),
+            elsewhere: vec![],
+            frames: (10, 10),
+            late: (0, None, 0.0),
+            broken: None,
+            untold: (0, None),
+        };
+        struct Nobody;
+        impl crate::vision::EmbeddingModel for Nobody {
+            fn embed(
+                &mut self,
+                _: &crate::image::Frame,
+                _: &[crate::geom::Point<crate::geom::InFrame>; 5],
+            ) -> crate::Result<Embedding> {
+                Err(crate::Error::Model("not asked here".into()))
+            }
+        }
+        let witness = Witness {
+            name: "their network".into(),
+            network: Box::new(Nobody),
+            ladder: Ladder::STRONGEST,
+            strangers: None,
+        };
+        let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
+        let mut out = judge(&[subject], seen, (Some(&plan), None), None, &[witness]);
+        (out.failures, out.people.remove(0))
+    }
+
+    #[test]
+    fn a_witness_is_heard() {
+        let (failures, person) = heard(0);
+        let told = &person.identity.unwrap().witnesses[0];
+        assert!(failures.is_empty() && !told.recognised && told.over_threshold == 0);
+        // One certain face is enough, as for the strongest.
+        for hits in [1, 10] {
+            let (failures, person) = heard(hits);
+            let identity = person.identity.unwrap();
+            assert!(identity.over_threshold == 0 && identity.witnesses[0].over_threshold == hits);
+            assert_eq!(failures.len(), 1);
+            assert!(failures[0].kind == "face.recognised" && failures[0].detail.contains("their network"));
+        }
     }
 
     #[test]

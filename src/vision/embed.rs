@@ -5,7 +5,7 @@ use super::types::{Embedding, Landmarks};
 use crate::error::{Error, Result};
 use crate::geom::{Affine, InCrop, InFrame, Point};
 use crate::image::Frame;
-use crate::infer::{InstalledModel, Net, Runtime};
+use crate::infer::{Channels, InstalledModel, Net, Recogniser, Runtime};
 
 const SIZE: usize = 112;
 /// Where the five points stand in the 112-pixel picture (Deng et al., *ArcFace*, CVPR 2019, published alignment).
@@ -48,37 +48,60 @@ pub(crate) fn five_of_mesh(points: &[[f32; 3]]) -> Option<[Point<InFrame>; 5]> {
     Some([mid(33, 133)?, mid(362, 263)?, mid(1, 1)?, mid(61, 61)?, mid(291, 291)?])
 }
 
-/// MobileFaceNet, 128 values.
-///
-/// Chen et al., *MobileFaceNets*, CCBR 2018.
+/// A network that turns an aligned face of 112 × 112 pixels into a vector: MobileFaceNet (Chen et al., *MobileFaceNets*, CCBR
+/// 2018) with 128 values and the program's own of the same form, or one that the user brings.
 #[derive(Debug)]
-pub struct MobileFaceNet {
+pub struct FaceRecogniser {
     net: Net,
     input: Vec<f32>,
+    form: Recogniser,
+    /// Length of the vector; any will do for networks of users.
+    values: Option<usize>,
 }
 
-impl MobileFaceNet {
+/// How the known networks want their faces; what their cosines mean stands with those who judge by them.
+const KNOWN: Recogniser = Recogniser {
+    colour: Channels::Rgb,
+    mean: [255.0 * MEAN[0], 255.0 * MEAN[1], 255.0 * MEAN[2]],
+    deviation: [255.0 * DEVIATION[0], 255.0 * DEVIATION[1], 255.0 * DEVIATION[2]],
+    single: 1.0,
+    certain: 1.0,
+};
+
+impl FaceRecogniser {
     /// Opens the network.
     ///
     /// # Errors
     /// `Model`.
     pub fn open(runtime: &Runtime, model: &InstalledModel) -> Result<Self> {
-        Ok(MobileFaceNet { net: runtime.open(model)?, input: vec![0.0; 3 * SIZE * SIZE] })
+        let form = model.entry.recogniser;
+        let values = form.is_none().then_some(128);
+        let input = vec![0.0; 3 * SIZE * SIZE];
+        Ok(FaceRecogniser { net: runtime.open(model)?, input, form: form.unwrap_or(KNOWN), values })
     }
 }
 
-impl EmbeddingModel for MobileFaceNet {
+impl EmbeddingModel for FaceRecogniser {
     fn embed(&mut self, frame: &Frame, points: &[Point<InFrame>; 5]) -> Result<Embedding> {
         let frame_from_crop =
             alignment(points).ok_or_else(|| Error::Model("a face's points coincide; it cannot be aligned".into()))?;
         let picture = Picture::crop(frame, &frame_from_crop, SIZE);
-        for (c, (to, plane)) in self.input.chunks_exact_mut(SIZE * SIZE).zip(&picture.planes).enumerate() {
-            to.iter_mut().zip(plane).for_each(|(t, v)| *t = (v / 255.0 - MEAN[c]) / DEVIATION[c]);
+        for (c, to) in self.input.chunks_exact_mut(SIZE * SIZE).enumerate() {
+            let plane = match self.form.colour {
+                Channels::Rgb => &picture.planes[c],
+                Channels::Bgr => &picture.planes[2 - c],
+            };
+            let (mean, deviation) = (self.form.mean[c], self.form.deviation[c]);
+            to.iter_mut().zip(plane).for_each(|(t, v)| *t = (v - mean) / deviation);
         }
         let outputs = self.net.run(&[1, 3, SIZE, SIZE], &self.input)?;
+        let fits = |n: usize| n > 1 && self.values.is_none_or(|v| v == n);
         match <[_; 1]>::try_from(outputs) {
-            Ok([vector]) if vector.data.len() == 128 => Embedding::new(vector.data),
-            _ => Err(Error::Model("the embedding network gave something else than one vector of 128".into())),
+            Ok([vector]) if fits(vector.data.len()) => Embedding::new(vector.data),
+            _ => Err(Error::Model(match self.values {
+                Some(n) => format!("the embedding network gave something else than one vector of {n}"),
+                None => "an attacker's network gave something else than one vector; see its list".into(),
+            })),
         }
     }
 }

@@ -55,7 +55,7 @@ mod yunet;
 pub use analyser::{Analyser, AnalyserOptions};
 pub use detect::{Detector, Look, suppress};
 pub(crate) use embed::five_of_mesh;
-pub use embed::{EmbeddingModel, MobileFaceNet, alignment, five_points};
+pub use embed::{EmbeddingModel, FaceRecogniser, alignment, five_points};
 pub use landmarks::{AttentionMesh, FaceCrop, LandmarkModel, find_landmarks};
 pub use people::cluster_people;
 pub use picture::{Picture, luma_grid};

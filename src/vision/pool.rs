@@ -1,7 +1,7 @@
 //! Sets of networks, and sharing work among them.
 
 use super::detect::Detector;
-use super::embed::{EmbeddingModel, MobileFaceNet};
+use super::embed::{EmbeddingModel, FaceRecogniser};
 use super::landmarks::{AttentionMesh, LandmarkModel};
 use super::rfb::Rfb;
 use super::yunet::YuNet;
@@ -34,11 +34,11 @@ impl Networks {
         models.require()?;
         let best = |role| models.best(role).ok_or_else(|| Error::Model(format!("no network for {role}")));
         let first = best(Role::Detector)?;
-        let mut families = vec![family(first)];
+        let mut families = vec![first.entry.family()];
         let mut others = Vec::new();
         for model in models.all().iter().filter(|m| m.entry.role == Role::Detector) {
-            if !families.contains(&family(model)) {
-                families.push(family(model));
+            if !families.contains(&model.entry.family()) {
+                families.push(model.entry.family());
                 others.push(open_detector(model, runtime)?);
             }
         }
@@ -48,18 +48,14 @@ impl Networks {
             second,
             others,
             landmarks: Some(Box::new(AttentionMesh::open(runtime, best(Role::Landmarks)?)?)),
-            embedding: Some(Box::new(MobileFaceNet::open(runtime, best(Role::Embedding)?)?)),
+            embedding: Some(Box::new(FaceRecogniser::open(runtime, best(Role::Embedding)?)?)),
             closer: first.entry.built_in,
         })
     }
 }
 
-fn family(model: &InstalledModel) -> &str {
-    model.entry.name.split('_').next().unwrap_or_default()
-}
-
 fn open_detector(model: &InstalledModel, runtime: &Runtime) -> Result<Box<dyn Detector>> {
-    match family(model) {
+    match model.entry.family() {
         // The program's own detector speaks as YuNet does.
         "yunet" | "understudy" => Ok(Box::new(YuNet::open(runtime, model)?)),
         "ultralight" => Ok(Box::new(Rfb::open(runtime, model)?)),

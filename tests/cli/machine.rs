@@ -92,6 +92,42 @@ fn networks_can_be_installed_and_listed() {
 }
 
 #[test]
+fn a_users_recogniser_attacks_too() {
+    let name = "a_users_recogniser_attacks_too";
+    if runtime().is_none() {
+        return skip(name, "no ONNX Runtime");
+    }
+    use sha2::Digest;
+    let sandbox = Sandbox::new();
+    sandbox.copy(pattern(), "in.mp4");
+    sandbox.copy(pattern(), "out.mp4");
+    // Their network is ours under another name.
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/own/embedding.onnx")).unwrap();
+    let hash: String = sha2::Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    std::fs::create_dir(sandbox.path("theirs")).unwrap();
+    std::fs::write(sandbox.path("theirs/theirs.onnx"), &bytes).unwrap();
+    let list = format!(
+        "[[model]]\nname = \"theirs\"\nrole = \"attacker\"\nfile = \"theirs.onnx\"\nbytes = {}\nsha256 = \"{hash}\"\n\
+         licence = \"theirs\"\nsource = \"a test\"\ninput = \"input0\"\noutput = \"output0\"\npreprocessing = \"as told\"\n\
+         strength = 0\nrecogniser = {{ colour = \"rgb\", mean = [123.7, 116.3, 103.5], deviation = [58.4, 57.1, 57.4], \
+         single = 0.45, certain = 0.54 }}\n",
+        bytes.len()
+    );
+    std::fs::write(sandbox.path("theirs/attackers.toml"), list.replace("single = 0.45", "single = 0.55")).unwrap();
+    sandbox.run(["models", "add", "theirs"]).refuses(5, "attackers.toml");
+    std::fs::write(sandbox.path("theirs/attackers.toml"), &list).unwrap();
+    sandbox.run(["models", "add", "theirs"]).ends_with(0);
+    let all = sandbox.run(["models", "list"]).ends_with(0).stdout;
+    assert!(all.contains("+ attacker") && all.contains("* face embedding understudy_embedding"), "{all}");
+    sandbox.run(["models", "verify"]).ends_with(0);
+    sandbox.run(["verify", "in.mp4", "out.mp4", "--report", "report"]);
+    let report = std::fs::read_to_string(sandbox.path("report/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let attackers = report["models"].as_array().unwrap();
+    assert!(attackers.iter().any(|m| m["name"] == "theirs" && m["role"] == "recognises faces too"), "{attackers:?}");
+}
+
+#[test]
 fn the_doctor_tells_what_is_missing() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(["doctor"]);
