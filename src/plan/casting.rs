@@ -84,8 +84,8 @@ pub struct DoubleChoice {
 pub struct Likeness {
     /// Cosine of the drawn faces' mean with the person, by the strongest recogniser.
     pub cosine: f32,
-    /// The person's place among strangers in the order of likeness to the drawn faces, from 1: the geometric mean over all
-    /// recognisers that know strangers.
+    /// The person's place among strangers in the order of likeness to the drawn faces, from 1: a geometric mean over all
+    /// recognisers that know strangers, in which the strongest weighs most.
     pub rank: Option<f32>,
 }
 
@@ -96,6 +96,8 @@ const TOO_ALIKE: f32 = 0.20;
 const OTHER_SEX: f32 = 16.0;
 /// Cost of a bearded double for somebody who is not surely a man.
 const BEARD: f32 = 6.0;
+/// Share of both that is left for somebody whom every fitting double resembles: of two that are as far, the one that fits.
+const ANY_LOOKS: f32 = 0.2;
 /// Cosine of a person with a double drawn on them above which some stranger would be taken for somebody else first.
 const TOO_NEAR: f32 = 0.16;
 
@@ -332,7 +334,7 @@ impl<'a> Chooser<'a> {
             Some(w) if double.bearded => ((w + 0.5) * BEARD).clamp(0.0, BEARD),
             _ => 0.0,
         };
-        let looks = if double.any_looks_for.contains(&person.id) { 0.0 } else { sex + beard };
+        let looks = (sex + beard) * if double.any_looks_for.contains(&person.id) { ANY_LOOKS } else { 1.0 };
         skin + alike + shape + looks
     }
 

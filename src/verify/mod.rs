@@ -354,7 +354,13 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         let mut warnings = Vec::new();
         let regions = regions.into_iter().map(|r| r.judge(&mut failures, &mut warnings)).collect();
         let (frames, late) = (seen.frames, seen.late.2);
-        let people = people::judge(&subjects, seen, (input.plan, input.casting), strangers.as_ref(), &witnesses);
+        let people = people::judge(
+            &subjects,
+            seen,
+            (input.plan, input.casting),
+            (strangers.as_ref(), &ladder(input.models)),
+            &witnesses,
+        );
         let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a.untouched)));
         let missed = match input.plan {
             Some(plan) => accused.map(|(s, all)| subjects::missing(s, plan, all)).collect::<Result<Vec<Missed>>>()?,
@@ -362,6 +368,11 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
         };
         Ok(Faces { people, missed, regions, failures, warnings, frames, late })
     })
+}
+
+/// What the cosines of the strongest recogniser mean.
+fn ladder(models: &ModelSet) -> identity::Ladder {
+    models.best(Role::Embedding).map_or(identity::Ladder::STRONGEST, identity::Ladder::of_strongest)
 }
 
 /// Every recogniser besides the strongest, ready to attack.
@@ -494,7 +505,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
         sound: vec![],
         attacks: vec![
             format!("Coverage, every face-frame: detail of the inner face, original against output, over shifts of 3 px and in either polarity; {}.", likeness::limits_text()),
-            format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}; place of each person among strangers by the mean of their output faces, fails if first.", options.identity_every, identity::limits_text()),
+            format!("Re-identification, every {} face-frames and wherever the detail is suspicious: cosine of the output face with the person's own faces in the original, single and together; {}.", options.identity_every, identity::limits_text(&ladder(input.models))),
             format!("Inversion of weak covers (blur, squares, averages): {}.", restore::words()),
             format!("Faces that were moved or mirrored: the whole picture of every {} output frames.", options.elsewhere_every),
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),

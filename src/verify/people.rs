@@ -70,7 +70,7 @@ pub(crate) fn judge(
     subjects: &[Subject],
     seen: Seen,
     (plan, casting): (Option<&Plan>, Option<&Casting>),
-    strangers: Option<&Strangers>,
+    (strangers, ladder): (Option<&Strangers>, &Ladder),
     witnesses: &[Witness],
 ) -> Outcome {
     let Seen { sights, mut pictures, elsewhere, .. } = seen;
@@ -78,9 +78,9 @@ pub(crate) fn judge(
     for p in &mut people {
         let samples = samples_of(p, &sights);
         let flat = ["solid", "silhouette"].contains(&p.treatment.as_str());
-        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers, &Ladder::STRONGEST));
+        p.attack = p.gallery.as_ref().and_then(|g| identity::attack(&samples, g, flat, strangers, ladder));
         p.hear(&sights, flat, witnesses);
-        p.restore(&sights, strangers);
+        p.restore(&sights, (strangers, ladder));
         p.hidden = p.subjects.iter().any(|k| sights[*k].frames > 0);
         let unsure = |t: &u32| plan.and_then(|plan| plan.track(*t)).is_some_and(|t| !t.confirmed);
         p.doubtful = !p.tracks.is_empty() && p.tracks.iter().all(unsure);
@@ -103,7 +103,7 @@ pub(crate) fn judge(
         }
         let before = out.failures.len();
         out.face_failures(p, &report, &sights);
-        out.identity_failures(p, &people, others[k]);
+        out.identity_failures(p, &people, others[k], ladder);
         if out.failures.len() > before {
             let accused = |k: &usize| Accused { subject: *k, untouched: sights[*k].untouched.0 > 0 };
             out.missed.extend(p.subjects.iter().map(accused));
@@ -112,8 +112,8 @@ pub(crate) fn judge(
         rows.push((risk(&report), k, report));
     }
     out.same_doubles(&people);
-    out.doubtful(subjects, &sights, &people);
-    out.elsewhere(&elsewhere, &people);
+    out.doubtful(subjects, &sights, &people, ladder);
+    out.elsewhere(&elsewhere, &people, ladder);
     rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let place: BTreeMap<usize, usize> = rows.iter().enumerate().map(|(new, (_, old, _))| (*old, new)).collect();
     let owner = |subject: usize| {
@@ -254,12 +254,12 @@ impl Person {
     }
 
     /// Judges what the inversion of this person's covers gave.
-    fn restore(&mut self, sights: &[Sight], strangers: Option<&Strangers>) {
+    fn restore(&mut self, sights: &[Sight], scale: (Option<&Strangers>, &Ladder)) {
         let (Some(attack), Some(gallery)) = (&mut self.attack, &self.gallery) else { return };
         let all: Vec<&Restored> = self.subjects.iter().flat_map(|k| &sights[*k].restored).collect();
         let erased = self.subjects.iter().flat_map(|k| &sights[*k].samples).filter_map(|s| s.erased.as_ref());
         let erased = identity::mean(erased).map(|e| e.cosine(gallery));
-        let Some(found) = restore::judge(&all, gallery, attack.report.gallery, erased, strangers) else { return };
+        let Some(found) = restore::judge(&all, gallery, attack.report.gallery, erased, scale) else { return };
         attack.report.restored = found.faces;
         attack.report.cosine_restored = Some(found.cosine);
         attack.report.rank_restored = found.rank;
@@ -386,7 +386,7 @@ impl Outcome {
         }
     }
 
-    fn identity_failures(&mut self, p: &Person, people: &[Person], other: Option<(f32, usize)>) {
+    fn identity_failures(&mut self, p: &Person, people: &[Person], other: Option<(f32, usize)>, ladder: &Ladder) {
         let Some(attack) = &p.attack else {
             if p.hidden {
                 let text = format!("{} could not be attacked by recognition: no face could be aligned", p.alias);
@@ -443,7 +443,7 @@ impl Outcome {
             self.fail(Kind::FaceRestored, 1, found.certain.map(|c| c.0), text);
         }
         let Some((cosine, k)) = other else { return };
-        let limits = identity::limits(48.0);
+        let limits = ladder.at(48.0);
         let text = format!(
             "the disguise of {} looks like {} (cosine {cosine:.2}): choose another double",
             p.alias, people[k].alias
@@ -478,7 +478,7 @@ impl Outcome {
     }
 
     /// Weak detections: unchanged ones are for a person to look at, unless somebody is recognised there.
-    fn doubtful(&mut self, subjects: &[Subject], sights: &[Sight], people: &[Person]) {
+    fn doubtful(&mut self, subjects: &[Subject], sights: &[Sight], people: &[Person], ladder: &Ladder) {
         let (mut count, mut at) = (0, None::<u64>);
         for (k, sight) in sights.iter().enumerate().filter(|(k, _)| !subjects[*k].counts) {
             for s in &sight.samples {
@@ -490,7 +490,7 @@ impl Outcome {
                     .iter()
                     .filter(known)
                     // A place that shows no face any more says nothing here: it was no sure face to begin with.
-                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, true, &Ladder::STRONGEST), p)))
+                    .filter_map(|p| Some((identity::judge(s, p.gallery.as_ref()?, true, ladder), p)))
                     .find(|(v, _)| v.certain);
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
@@ -511,14 +511,14 @@ impl Outcome {
     }
 
     /// Faces that were moved, mirrored or reflected.
-    fn elsewhere(&mut self, faces: &[Elsewhere], people: &[Person]) {
+    fn elsewhere(&mut self, faces: &[Elsewhere], people: &[Person], ladder: &Ladder) {
         let mut hits: BTreeMap<usize, Vec<(u64, f32)>> = BTreeMap::new();
         for e in faces {
             // Only people of whom good faces are known can be recognised: poor ones are like any smudge.
             let known = people.iter().enumerate().filter(|(_, p)| p.is_known());
             let scored = known.filter_map(|(k, p)| Some((k, p.gallery.as_ref()?.cosine(&e.face))));
             let Some((k, cosine)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-            if people[k].hidden && cosine >= identity::limits(e.width).certain {
+            if people[k].hidden && cosine >= ladder.at(e.width).certain {
                 hits.entry(k).or_default().push((e.frame, cosine));
             }
         }
@@ -565,7 +565,7 @@ mod tests {
             untold: (0, None),
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let out = judge(&[subject], seen, (Some(&plan), None), None, &[]);
+        let out = judge(&[subject], seen, (Some(&plan), None), (None, &Ladder::STRONGEST), &[]);
         let kinds = |all: &[Failure]| all.iter().map(|f| f.kind.clone()).collect();
         (kinds(&out.failures), kinds(&out.warnings))
     }
@@ -607,7 +607,7 @@ mod tests {
             strangers: None,
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let mut out = judge(&[subject], seen, (Some(&plan), None), None, &[witness]);
+        let mut out = judge(&[subject], seen, (Some(&plan), None), (None, &Ladder::STRONGEST), &[witness]);
         (out.failures, out.people.remove(0))
     }
 

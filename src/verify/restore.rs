@@ -11,7 +11,7 @@
 //! brings back detail that no single frame has (super-resolution). Neither the treatment nor its strength has to be
 //! known: each way is tried, and the best counts.
 
-use super::identity::{LEAST_GALLERY, LEAST_STRANGERS, limits, mean};
+use super::identity::{LEAST_GALLERY, LEAST_STRANGERS, Ladder, mean};
 use super::strangers::Strangers;
 use crate::image::{ColorDesc, ColorModel, Frame, PixelLayout, Samples};
 use crate::vision::{Embedding, Picture};
@@ -228,19 +228,19 @@ pub(crate) struct Outcome {
 }
 
 /// Compares what was restored of one person with their gallery of `good` faces. `erased` is the cosine of hair and
-/// surroundings alone, if no face was seen in the output.
+/// surroundings alone, if no face was seen in the output; `ladder` and `strangers` are the recogniser's.
 pub(crate) fn judge(
     all: &[&Restored],
     gallery: &Embedding,
     good: u64,
     erased: Option<f32>,
-    strangers: Option<&Strangers>,
+    (strangers, ladder): (Option<&Strangers>, &Ladder),
 ) -> Option<Outcome> {
     if good < LEAST_GALLERY {
         return None;
     }
     let width = all.iter().map(|r| r.width).fold(0.0, f32::max);
-    let limits = limits(width);
+    let limits = ladder.at(width);
     let says = |cosine: f32| erased.is_none_or(|e| cosine >= e + MARGIN);
     let mut best: Option<(f32, usize, Option<u64>)> = None;
     let mut recognised = false;
@@ -255,7 +255,7 @@ pub(crate) fn judge(
             let cosine = face.cosine(gallery);
             let known = strangers.filter(|s| s.len() as u64 >= LEAST_STRANGERS);
             let rank = known.map(|s| s.rank(&face, gallery));
-            let found = rank.is_some_and(|r| r <= FOUND.0) && cosine >= FOUND.1;
+            let found = ladder.place_counts && rank.is_some_and(|r| r <= FOUND.0) && cosine >= FOUND.1;
             recognised |= says(cosine) && (cosine >= limits.single || found);
             if best.is_none_or(|b| cosine > b.0) {
                 best = Some((cosine, way, rank));
@@ -353,7 +353,7 @@ mod tests {
             ways.map(|(way, frame)| Restored { way, frame, width: 60.0, face: e(face) }).collect()
         };
         let judged = |all: &[Restored], good, erased, strangers: Option<&Strangers>| {
-            judge(&all.iter().collect::<Vec<_>>(), &gallery, good, erased, strangers)
+            judge(&all.iter().collect::<Vec<_>>(), &gallery, good, erased, (strangers, &Ladder::STRONGEST))
         };
         let near = all([0.37, 0.93, 0.0], 4);
         let found = judged(&near, 10, None, None).unwrap();

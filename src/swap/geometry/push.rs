@@ -19,6 +19,10 @@ pub(crate) const STRONG: f32 = 1.0;
 const OUTLINE: f32 = 0.4;
 /// Farthest that a vertex is moved along each axis on the outline and inside, in face widths: beyond, brows stand on the forehead.
 const MOST: (f32, f32) = (0.03, 0.05);
+/// Share of what the shipped doubles span that may be gone beyond it. Cosine of the mean and rank of one film of each of three people without
+/// it .20/28, .15/68, .25/8, with it .15/44, .11/141, .21/25, without any bound (the last one) .19/36; what was too much without is not
+/// seen with it.
+const BEYOND: f32 = 0.3;
 /// Half the width of the strip between the eyes, in the atlas, over which one side's motion becomes the other's.
 const BETWEEN: f32 = 0.03;
 
@@ -45,11 +49,12 @@ impl Span {
         Some(span)
     }
 
-    /// How far a motion of one coordinate may go, from where the double has it: never farther out than the span, and not at
+    /// How far a motion of one coordinate may go, from where the double has it: hardly farther out than the span, and not at
     /// all farther out for a double that is there already.
     fn bound(&self, vertex: usize, k: usize, at: f32, by: f32) -> f32 {
         let (Some(l), Some(g)) = (self.least.get(vertex), self.greatest.get(vertex)) else { return by };
-        by.clamp((l[k] - at).min(0.0), (g[k] - at).max(0.0))
+        let beyond = BEYOND * (g[k] - l[k]);
+        by.clamp((l[k] - beyond - at).min(0.0), (g[k] + beyond - at).max(0.0))
     }
 }
 
@@ -145,13 +150,14 @@ mod tests {
             s
         };
         let (longest, double) = (with(tip, 0.03), with(tip, 0.02));
+        let room = BEYOND * 0.03;
         let span = Span::of([&person[..], &longest[..], &with(chin, 0.05)[..]].into_iter()).unwrap();
         let by = push(&mesh, Some(&span), &double, &person, STRONG);
-        assert!((by[tip][1] - 0.01).abs() < 1e-3, "a face as long as the longest, and no longer: {:?}", by[tip]);
-        // The longest itself stays as it is, and so does one beyond it; it may still come back.
-        for beyond in [0.03, 0.06] {
-            assert!(push(&mesh, Some(&span), &with(tip, beyond), &person, STRONG)[tip][1].abs() < 1e-3);
-        }
+        assert!((by[tip][1] - 0.01 - room).abs() < 1e-3, "hardly longer than the longest: {:?}", by[tip]);
+        let longer = |by: f32| push(&mesh, Some(&span), &with(tip, by), &person, STRONG)[tip][1];
+        assert!((longer(0.03) - room).abs() < 1e-3, "{}", longer(0.03));
+        // One that is beyond all stays as it is; it may still come back.
+        assert!(longer(0.06).abs() < 1e-3, "{}", longer(0.06));
         assert!(push(&mesh, Some(&span), &longest, &with(tip, 0.06), STRONG)[tip][1] < -0.02);
         assert!(Span::of([&person[..], &person[..9]].into_iter()).is_none() && Span::of(std::iter::empty()).is_none());
     }
