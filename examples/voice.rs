@@ -2,6 +2,7 @@
 //!
 //! `voice disguise [--style pseudo|whisper] [--secret HEX]`: lines `IN OUT RATE CHANNELS`, interleaved samples; each line
 //! gets its own secret unless one is given. `voice attack`: lines `ORIGINAL OUTPUT RATE`, mono; a JSON object per line.
+//! `voice shifted [--pieces]`: the same lines; is the output only shifted? A JSON object per line, or per 6 s as if they were all.
 //! `voice features`: 16 kHz mono samples; per 5 ms frame the pitch in Hz (0 = unvoiced) and 28 mel cepstral coefficients.
 
 use std::error::Error;
@@ -9,7 +10,7 @@ use std::fs;
 use std::io::{BufRead, Read, Write};
 use std::time::Instant;
 use understudy::audio::{AudioFormat, RawAudio};
-use understudy::voice::attack::{envelope_match, leaked_windows, speaker_features};
+use understudy::voice::attack::{InverseSearch, envelope_match, leaked_windows, speaker_features};
 use understudy::voice::features::{Feature, FeatureStream};
 use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceStage, VoiceStyle};
 use zeroize::Zeroizing;
@@ -22,8 +23,9 @@ fn main() -> Outcome<()> {
     match args.first().map(String::as_str) {
         Some("disguise") => disguise(option("--style").map(String::as_str), option("--secret")),
         Some("attack") => attack(),
+        Some("shifted") => shifted(args.iter().any(|a| a == "--pieces")),
         Some("features") => features(),
-        _ => Err("say `disguise`, `attack` or `features`".into()),
+        _ => Err("say `disguise`, `attack`, `shifted` or `features`".into()),
     }
 }
 
@@ -102,6 +104,25 @@ fn attack() -> Outcome<()> {
             "output_features": speaker_features(&b, rate)?,
         });
         println!("{report}");
+    }
+    Ok(())
+}
+
+fn shifted(pieces: bool) -> Outcome<()> {
+    for line in lines() {
+        let [original, output, rate] = &line?[..] else { return Err("give ORIGINAL OUTPUT RATE".into()) };
+        let (a, b, rate): (_, _, u32) = (samples(&fs::read(original)?), samples(&fs::read(output)?), rate.parse()?);
+        let length = if pieces { 6 * rate as usize } else { a.len().max(b.len()).max(1) };
+        for (a, b) in a.chunks(length).zip(b.chunks(length)) {
+            let mut search = InverseSearch::new(rate)?;
+            a.chunks(rate as usize).zip(b.chunks(rate as usize)).try_for_each(|(a, b)| search.push(a, b))?;
+            let r = search.finish()?;
+            let report = serde_json::json!({
+                "original": original, "pieces": r.pieces, "shifted": r.shifted, "found": r.found, "steady": r.steady,
+                "semitones": r.semitones, "resonances": r.resonances,
+            });
+            println!("{report}");
+        }
     }
     Ok(())
 }

@@ -83,8 +83,13 @@ fn shifted_voices_are_told_from_invented_ones() {
     let (mut most, mut speakers, mut alarms, mut missed) = (0.0_f64, 0, 0, Vec::new());
     for (k, file) in files.iter().step_by(8).enumerate() {
         let sound = read(file);
-        let invented = inverted(&sound, &rendered(&sound, VoiceStyle::Pseudo));
-        alarms += usize::from(invented.found);
+        // Once, and what came of it again: that voice is flatter than a person's.
+        let once = rendered(&sound, VoiceStyle::Pseudo);
+        let twice = rendered(&once, VoiceStyle::Pseudo);
+        for invented in [inverted(&sound, &once), inverted(&once, &twice)] {
+            alarms += usize::from(invented.found);
+            most = most.max(invented.steady);
+        }
         // Played faster or slower, and brought back to its length: pitch and resonances move alike.
         let (factor, semitones) = [(1.26, 4.0), (0.7937, -4.0), (1.1892, 3.0)][k % 3];
         let how =
@@ -98,15 +103,15 @@ fn shifted_voices_are_told_from_invented_ones() {
         } else {
             missed.push(shifted.steady);
         }
-        (most, speakers) = (most.max(invented.steady), speakers + 1);
+        speakers += 1;
     }
     println!(
         "{speakers} speakers: steady in {most:.2} of the frames at most if invented; shifted and missed: {missed:?}"
     );
     assert!(speakers > 10);
-    // Voices are drawn afresh in every run: one in some hundred pieces may be steady by chance.
-    assert!(alarms <= 1, "{alarms} of {speakers} invented voices taken for shifted ones");
-    assert!(missed.len() * 6 <= speakers, "{} of {speakers} shifted voices missed", missed.len());
+    // Voices are drawn afresh in every run: one in some hundred may be steady by chance.
+    assert!(alarms <= 1, "{alarms} of {} invented voices taken for shifted ones", 2 * speakers);
+    assert!(missed.len() * 20 <= speakers, "{} of {speakers} shifted voices missed", missed.len());
 }
 
 fn active(sound: &[f32]) -> Vec<bool> {

@@ -219,7 +219,7 @@ pub struct SoundReport {
     /// Of these, pieces in which the voice is only shifted: anybody can shift it back.
     #[serde(default)]
     pub shifted: u64,
-    /// Greatest share of voiced frames of a piece that keep one distance in pitch (within a fifth of a semitone).
+    /// Greatest share of the frames of a piece, in runs of 0.2 s, that keep one distance in pitch.
     #[serde(default)]
     pub steady: Option<f32>,
     /// That distance, in semitones.

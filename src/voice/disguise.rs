@@ -2,7 +2,7 @@
 
 use super::cepstrum::{ORDER, POINTS};
 use super::features::Feature;
-use super::modulate::{Jitter, Wander};
+use super::modulate::{Jitter, Swing};
 use super::secret::Noise;
 use super::smooth::{Lookaround, View, gaussian, hann};
 use super::speaker::PseudoSpeaker;
@@ -16,6 +16,10 @@ const CONTOUR_SD: f64 = 46.8 / 5.0;
 const CONTOUR_RANGE: f64 = 0.6;
 const CONTOUR_GAIN_MAX: f64 = 1.3;
 const CONTOUR_CLIP: f64 = 0.5;
+/// Extremes between which the pitch swings (natural log: 0.35 to 0.65 semitones), and seconds from one to the next. Of a voice that
+/// hardly moves the pitch would else be the recorded one's, only shifted, for seconds.
+const SWING: (f64, f64) = (0.0202, 0.0375);
+const SWING_SECS: (f64, f64) = (0.6, 1.3);
 const VOICING_TAPS: usize = 7;
 const GATE_TAPS: usize = 39;
 const POSTERIOR_TAPS: usize = 9;
@@ -83,7 +87,7 @@ struct Eraser {
     noise: Noise,
     contour: Vec<f64>,
     kernels: [Vec<f64>; 4],
-    wander_f0: Wander,
+    swing_f0: Swing,
     time: Jitter,
     failed: u64,
 }
@@ -97,7 +101,7 @@ impl Disguise {
             speaker,
             contour: gaussian(CONTOUR_REACH, CONTOUR_SD),
             kernels: [VOICING_TAPS, GATE_TAPS, POSTERIOR_TAPS, CEPSTRUM_TAPS].map(hann),
-            wander_f0: Wander::new(0.8, 0.02, &mut noise),
+            swing_f0: Swing::new(SWING, SWING_SECS, &mut noise),
             time: Jitter::new(&mut noise),
             noise,
             failed: 0,
@@ -174,7 +178,7 @@ impl Eraser {
         let contour = if weight > 0.0 { sum / weight } else { self.source.log_f0_median };
         let gain = CONTOUR_RANGE * (self.speaker.log_f0_sd / self.source.log_f0_sd).min(CONTOUR_GAIN_MAX);
         let melody = ((contour - self.source.log_f0_median) * gain).clamp(-CONTOUR_CLIP, CONTOUR_CLIP);
-        let log_f0 = self.speaker.log_f0 + melody + self.wander_f0.step(&mut self.noise);
+        let log_f0 = self.speaker.log_f0 + melody + self.swing_f0.step(&mut self.noise);
 
         let voicing = view.mean(&self.kernels[0], |s| f64::from(u8::from(s.log_f0.is_some())));
         let gate = (2.0 * view.mean(&self.kernels[1], |s| f64::from(u8::from(s.speech)))).min(1.0);

@@ -1,7 +1,8 @@
-//! Slow random wandering of the rendered voice: twice-filtered Ornstein–Uhlenbeck noise.
+//! Slow random wandering of the rendered voice: twice-filtered Ornstein–Uhlenbeck noise, and swings that never rest.
 
 use super::secret::Noise;
 use super::{HOP, RATE_HZ};
+use std::f64::consts::PI;
 
 /// Excursions are clipped at this many standard deviations.
 const CLIP: f64 = 2.2;
@@ -58,6 +59,53 @@ impl Wander {
     pub fn step(&mut self, noise: &mut Noise) -> f64 {
         let v = self.filtered(noise.normal());
         (v * self.scale).clamp(-CLIP, CLIP) * self.sd
+    }
+}
+
+/// A value that swings to and fro without rest: from one extreme to another on the other side of 0, each drawn anew, along half
+/// a cosine. Unlike [`Wander`] it never stays where it is, however short the time that is looked at.
+pub struct Swing {
+    /// Least and greatest extreme.
+    reach: (f64, f64),
+    /// Shortest and longest way between two, in frames.
+    way: (f64, f64),
+    from: f64,
+    to: f64,
+    /// Frames of this way, and how many of them have passed.
+    frames: f64,
+    passed: f64,
+}
+
+impl Swing {
+    /// Swings between extremes of `reach`, each way taking as many seconds as `way_secs` allows; begins anywhere.
+    pub fn new(reach: (f64, f64), way_secs: (f64, f64), noise: &mut Noise) -> Self {
+        let frames = |secs: f64| secs * f64::from(RATE_HZ) / HOP as f64;
+        let way = (frames(way_secs.0), frames(way_secs.1));
+        let mut swing = Swing { reach, way, from: 0.0, to: 0.0, frames: 1.0, passed: 0.0 };
+        swing.to = if noise.uniform() < 0.5 { reach.0 } else { -reach.0 };
+        for _ in 0..2 {
+            swing.turn(noise);
+        }
+        swing.passed = (noise.uniform() * swing.frames).floor();
+        swing
+    }
+
+    fn turn(&mut self, noise: &mut Noise) {
+        let mut within = |(low, high): (f64, f64)| low + noise.uniform() * (high - low);
+        let extreme = within(self.reach);
+        self.frames = within(self.way).max(1.0);
+        (self.from, self.to) = (self.to, -extreme.copysign(self.to));
+        self.passed = 0.0;
+    }
+
+    /// The next value, within the greatest extreme.
+    pub fn step(&mut self, noise: &mut Noise) -> f64 {
+        if self.passed >= self.frames {
+            self.turn(noise);
+        }
+        let share = 0.5 - 0.5 * (PI * self.passed / self.frames).cos();
+        self.passed += 1.0;
+        self.from + share * (self.to - self.from)
     }
 }
 
@@ -141,6 +189,26 @@ mod tests {
         assert!((2.4..3.4).contains(&sd), "{sd}");
         // Without the third filter it would be above 2.
         assert!(mean < 1.5, "{mean}");
+    }
+
+    #[test]
+    fn what_swings_never_rests_and_spreads_by_its_extremes() {
+        let mut noise = Noise::from_os().unwrap();
+        let secs = |s: f64| (s * f64::from(RATE_HZ) / HOP as f64) as usize;
+        let (mut squares, mut sum, mut still) = (0.0, 0.0, 0.0_f64);
+        for _ in 0..200 {
+            let mut swing = Swing::new((0.7, 1.3), (0.6, 1.3), &mut noise);
+            let all: Vec<f64> = (0..secs(6.0)).map(|_| swing.step(&mut noise)).collect();
+            assert!(all.iter().all(|v| v.abs() <= 1.3) && all.windows(2).all(|p| (p[1] - p[0]).abs() < 0.04));
+            squares += all.iter().map(|v| v * v).sum::<f64>() / all.len() as f64;
+            sum += all.iter().sum::<f64>() / all.len() as f64;
+            // The greatest share of six seconds that lies within a fifth of the mean extreme of one value.
+            let near = |at: f64| all.iter().filter(|v| (*v - at).abs() < 0.2).count() as f64 / all.len() as f64;
+            still = all.iter().step_by(20).map(|at| near(*at)).fold(still, f64::max);
+        }
+        let (sd, mean) = ((squares / 200.0_f64).sqrt(), sum / 200.0);
+        assert!((0.68..0.78).contains(&sd) && mean.abs() < 0.05, "{sd} {mean}");
+        assert!(still < 0.55, "{still}");
     }
 
     #[test]
