@@ -13,10 +13,12 @@ pub enum Role {
     Landmarks,
     /// Turns one aligned face into a vector that can be compared.
     Embedding,
+    /// Says whether a place shows a face at all. Only the built-in detector needs it.
+    Verifier,
 }
 
 impl Role {
-    /// Every role, in the order in which they are used.
+    /// Every role without which nothing runs, in the order in which they are used.
     pub const ALL: [Role; 3] = [Role::Detector, Role::Landmarks, Role::Embedding];
 }
 
@@ -26,6 +28,7 @@ impl std::fmt::Display for Role {
             Role::Detector => "face detector",
             Role::Landmarks => "face landmarks",
             Role::Embedding => "face embedding",
+            Role::Verifier => "face verifier",
         })
     }
 }
