@@ -10,7 +10,7 @@ use understudy::infer::{Device, ModelSet, Role, Runtime};
 use understudy::units::{FrameIndex, Timestamp};
 use understudy::vision::{
     Analyser, AnalyserOptions, AttentionMesh, Detection, Detector, EmbeddingModel, FaceRecogniser, Look, Networks,
-    Provenance, Recall, VisionEvent, YuNet, find_landmarks, five_points,
+    Provenance, Recall, Verifier, VerifierModel, VisionEvent, YuNet, find_landmarks, five_points,
 };
 
 /// The folder with models and data beside the project, if it is there.
@@ -116,6 +116,39 @@ fn the_built_in_networks_see_portraits_without_a_pack() {
         meshes += usize::from(find_landmarks(&mut mesh, &frame, &d, None).unwrap().is_some());
     }
     assert!(found * 10 >= all.len() * 9 && meshes * 10 >= all.len() * 8, "{found} faces, {meshes} meshes");
+}
+
+#[test]
+fn the_verifier_tells_faces_from_what_is_none_and_comes_with_the_built_in_detector_alone() {
+    let Some((runtime, installed, shared)) = material() else { return };
+    let own = ModelSet::discover(&[]).unwrap();
+    assert!(Networks::open(&own, &runtime).unwrap().verifier.is_some());
+    assert!(Networks::open(&installed, &runtime).unwrap().verifier.is_none());
+    let mut detector = YuNet::open(&runtime, installed.best(Role::Detector).unwrap()).unwrap();
+    let mut verifier = Verifier::open(&runtime, own.best(Role::Verifier).unwrap()).unwrap();
+    // Portraits of the test split as well as others; face-free photographs, three squares of each.
+    let (mut faces, mut others) = (Vec::new(), Vec::new());
+    for path in portraits(&shared, 24) {
+        let frame = portrait(&path);
+        let d = best(&mut detector, &frame);
+        faces.push(verifier.verify(&frame, &d.rect).unwrap());
+    }
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(shared.join("data/negatives")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    for path in files {
+        let frame = portrait(&path);
+        let side = frame.width.min(frame.height) as f32 / 4.0;
+        for k in 0..3 {
+            let at = side * (0.5 + k as f32);
+            others.push(verifier.verify(&frame, &Rect::new(at, at, at + 0.8 * side, at + side)).unwrap());
+        }
+    }
+    // What the program asks of a face that it looks at often (`LEAST_BELIEF`).
+    let believed = |all: &[f32]| all.iter().filter(|v| **v >= 0.3).count();
+    assert_eq!(believed(&faces), faces.len(), "{faces:?}");
+    // Six of the 45 squares, when it was trained.
+    assert!(believed(&others) * 5 <= others.len(), "{others:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use understudy::image::{ColorDesc, ColorModel, Frame, PixelLayout, RawFrame, Sam
 use understudy::units::{FrameIndex, Timestamp};
 use understudy::vision::{
     Analyser, AnalyserOptions, Detection, Detector, Embedding, EmbeddingModel, FaceCrop, FaceSample, LANDMARKS,
-    LandmarkModel, Landmarks, Look, Networks, Provenance, Recall, TrackSummary, VisionEvent,
+    LandmarkModel, Landmarks, Look, Networks, Provenance, Recall, TrackSummary, VerifierModel, VisionEvent,
 };
 use understudy::{Error, Result};
 
@@ -97,6 +97,17 @@ impl LandmarkModel for Mesh {
     }
 }
 
+/// Believes in faces from a frame on.
+struct Believer {
+    from: usize,
+}
+
+impl VerifierModel for Believer {
+    fn verify(&mut self, frame: &Frame, _: &Rect<InFrame>) -> Result<f32> {
+        Ok(if number(frame) >= self.from { 3.0 } else { -3.0 })
+    }
+}
+
 struct Embedder;
 
 impl EmbeddingModel for Embedder {
@@ -174,11 +185,13 @@ struct Setup {
     recall: Recall,
     fail_at: Option<usize>,
     mesh: Option<(f32, bool)>,
+    /// Frame from which a verifier believes in faces; `None` is no verifier.
+    believes_from: Option<usize>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { workers: 1, recall: Recall::Standard, fail_at: None, mesh: None }
+        Setup { workers: 1, recall: Recall::Standard, fail_at: None, mesh: None, believes_from: None }
     }
 }
 
@@ -189,6 +202,7 @@ fn analyser(script: &Script, setup: &Setup) -> Analyser {
         others: Vec::new(),
         landmarks: setup.mesh.map(|(presence, poison)| Box::new(Mesh { presence, poison }) as Box<dyn LandmarkModel>),
         embedding: Some(Box::new(Embedder)),
+        verifier: setup.believes_from.map(|from| Box::new(Believer { from }) as Box<dyn VerifierModel>),
         closer: false,
     };
     let options = AnalyserOptions { fps: 25.0, workers: setup.workers, ..AnalyserOptions::default() };
@@ -320,6 +334,23 @@ fn weak_faces_count_when_they_persist_and_not_when_they_flicker() {
         assert!(seen.cover(n, &faces[0]).is_some(), "frame {n}");
     }
     assert!(seen.cover(30, &script[30][1]).is_none());
+}
+
+#[test]
+fn what_a_verifier_never_believes_is_no_face_unless_it_is_sure_or_nobody_asked() {
+    let script = |score: f32| (0..60).map(|_| vec![face(100.0, 60.0, score)]).collect::<Vec<_>>();
+    let told = |score: f32, setup: &Setup| {
+        let seen = run(&script(score), |_| 0, setup).unwrap();
+        assert_eq!(seen.ends.len(), 1);
+        (seen.ends[0].disbelieved, seen.ends[0].belief)
+    };
+    let with = |from| Setup { believes_from: Some(from), ..Setup::default() };
+    assert_eq!(told(0.6, &with(1000)), (true, Some(-3.0)));
+    assert_eq!(told(0.6, &with(0)), (false, Some(3.0)));
+    assert_eq!(told(0.6, &with(45)), (false, Some(3.0)), "believed late");
+    assert_eq!(told(0.8, &with(1000)), (false, None), "the detector is sure");
+    assert_eq!(told(0.6, &Setup { recall: Recall::Max, ..with(1000) }), (false, None), "everything is treated");
+    assert_eq!(told(0.6, &Setup::default()), (false, None), "no verifier");
 }
 
 #[test]

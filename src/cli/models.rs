@@ -43,7 +43,9 @@ fn list(models: &ModelSet) -> Result<()> {
             Some(ModelSource::Embedded(_)) => "built in".into(),
             None => "not installed".into(),
         };
-        let used = models.best(entry.role).is_some_and(|b| b.entry.name == entry.name);
+        // The verifier is asked only about what the built-in detector saw.
+        let asked = entry.role != Role::Verifier || models.is_built_in(Role::Detector);
+        let used = asked && models.best(entry.role).is_some_and(|b| b.entry.name == entry.name);
         let mark = if used { '*' } else { ' ' };
         out(&format!("{mark} {:<10} {:<32} {:<12} {place}", entry.role.to_string(), entry.name, entry.licence));
         out(&format!("    sha256 {}  from {}", entry.sha256, entry.source));

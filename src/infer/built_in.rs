@@ -5,8 +5,9 @@
 pub const BUILT_IN_EMBEDDING: &str = "understudy_embedding";
 
 /// Name in the list of networks, and the file.
-pub(super) const BUILT_IN: [(&str, &[u8]); 3] = [
+pub(super) const BUILT_IN: [(&str, &[u8]); 4] = [
     ("understudy_detector", include_bytes!("../../models/own/detector.onnx")),
     ("understudy_landmarks", include_bytes!("../../models/own/landmarks.onnx")),
     (BUILT_IN_EMBEDDING, include_bytes!("../../models/own/embedding.onnx")),
+    ("understudy_verifier", include_bytes!("../../models/own/verifier.onnx")),
 ];

@@ -15,10 +15,12 @@ pub enum Role {
     Embedding,
     /// Does the same, for the attack on the finished film alone: a recogniser that the user brings.
     Attacker,
+    /// Says whether a place shows a face at all. Only the built-in detector needs it.
+    Verifier,
 }
 
 impl Role {
-    /// Every role that must be filled, in the order in which they are used.
+    /// Every role without which nothing runs, in the order in which they are used.
     pub const ALL: [Role; 3] = [Role::Detector, Role::Landmarks, Role::Embedding];
 }
 
@@ -29,6 +31,7 @@ impl std::fmt::Display for Role {
             Role::Landmarks => "face landmarks",
             Role::Embedding => "face embedding",
             Role::Attacker => "attacker",
+            Role::Verifier => "face verifier",
         })
     }
 }

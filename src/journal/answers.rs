@@ -15,6 +15,7 @@ pub(super) enum Answer {
     Detections(Vec<Detection>),
     Landmarks(Landmarks),
     Embedding(Embedding),
+    Belief(f32),
 }
 
 /// Most values of one answer; a guard against damage.
@@ -28,6 +29,7 @@ impl Answer {
             Answer::Detections(_) => 0,
             Answer::Landmarks(_) => 1,
             Answer::Embedding(_) => 2,
+            Answer::Belief(_) => 3,
         }
     }
 
@@ -48,6 +50,7 @@ impl Answer {
                 v.extend(l.points.iter().flatten());
             }
             Answer::Embedding(e) => v.extend(&e.0),
+            Answer::Belief(b) => v.push(*b),
         }
         v
     }
@@ -68,6 +71,7 @@ impl Answer {
                 Some(Answer::Landmarks(landmarks))
             }
             2 if !v.is_empty() => Some(Answer::Embedding(Embedding(v.to_vec()))),
+            3 if v.len() == 1 => Some(Answer::Belief(v[0])),
             _ => None,
         }
     }
@@ -151,6 +155,7 @@ mod tests {
             ([2; 16], Answer::Detections(vec![])),
             ([3; 16], Answer::Landmarks(Landmarks { points, presence: 0.7 })),
             ([4; 16], Answer::Embedding(Embedding(vec![0.6, 0.8]))),
+            ([5; 16], Answer::Belief(-1.0 / 3.0)),
         ]);
         let at = Step { part: 1, step: 77 };
         let text = write_answers(at, &answers);
@@ -167,6 +172,8 @@ mod tests {
         assert!(Answer::of(0, &[0.0; DETECTION + 1]).is_none());
         assert!(Answer::of(1, &[]).is_none() && Answer::of(1, &[0.5; 7]).is_none());
         assert!(Answer::of(2, &[]).is_none() && Answer::of(2, &[f32::NAN]).is_none());
+        assert!(Answer::of(3, &[]).is_none() && Answer::of(3, &[0.5, 0.5]).is_none());
+        assert!(Answer::of(3, &[f32::INFINITY]).is_none());
         assert!(Answer::of(9, &[0.0]).is_none());
     }
 }

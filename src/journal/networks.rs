@@ -3,10 +3,10 @@
 use super::Journal;
 use super::answers::{Answer, Key};
 use crate::Result;
-use crate::geom::{InFrame, Point};
+use crate::geom::{InFrame, Point, Rect};
 use crate::image::{Frame, Samples};
 use crate::vision::{
-    Detection, Detector, Embedding, EmbeddingModel, FaceCrop, LandmarkModel, Landmarks, Look, Networks,
+    Detection, Detector, Embedding, EmbeddingModel, FaceCrop, LandmarkModel, Landmarks, Look, Networks, VerifierModel,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ struct Remembering<T: ?Sized> {
 
 const LANDMARK_ROLE: u8 = 200;
 const EMBEDDING_ROLE: u8 = 201;
+const VERIFIER_ROLE: u8 = 202;
 
 impl Journal {
     /// Lets networks remember. The sets of several workers may share one checkpoint.
@@ -36,6 +37,9 @@ impl Journal {
             }),
             embedding: networks.embedding.map(|network| {
                 Box::new(Remembering { network, journal: Arc::clone(self), role: EMBEDDING_ROLE }) as Box<_>
+            }),
+            verifier: networks.verifier.map(|network| {
+                Box::new(Remembering { network, journal: Arc::clone(self), role: VERIFIER_ROLE }) as Box<_>
             }),
             closer: networks.closer,
         }
@@ -91,6 +95,18 @@ impl EmbeddingModel for Remembering<dyn EmbeddingModel> {
         }
         let found = self.network.embed(frame, points)?;
         self.journal.keep(key, Answer::Embedding(found.clone()));
+        Ok(found)
+    }
+}
+
+impl VerifierModel for Remembering<dyn VerifierModel> {
+    fn verify(&mut self, frame: &Frame, place: &Rect<InFrame>) -> Result<f32> {
+        let key = self.key(frame, &[place.x0, place.y0, place.x1, place.y1]);
+        if let Some(Answer::Belief(found)) = self.journal.recall(&key) {
+            return Ok(found);
+        }
+        let found = self.network.verify(frame, place)?;
+        self.journal.keep(key, Answer::Belief(found));
         Ok(found)
     }
 }

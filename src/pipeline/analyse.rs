@@ -234,6 +234,17 @@ impl Collected {
                 });
                 continue;
             }
+            let disbelieved = summary.is_some_and(|s| s.disbelieved);
+            if disbelieved && !is_cut_off(&t.rects(t.first, t.next)?, &video) {
+                findings.push(Finding {
+                    kind: "track.disbelieved".into(),
+                    frame: Some(t.first),
+                    track: None,
+                    count: frames,
+                    note: "the built-in detector took something for a face, and a second look says that it is none: left as filmed; if it is a face, use --recall max or install a pack".into(),
+                });
+                continue;
+            }
             // A middling score and never a mesh: a flag, a hand. It is averaged away in place, not taken for a head.
             let confirmed =
                 summary.is_some_and(|s| s.confirmed && !meshless && (t.meshes > 0 || max_score >= SURE_SCORE));
@@ -395,4 +406,68 @@ fn people_of(tracks: &[PlanTrack], summaries: &[TrackSummary]) -> Vec<PlanPerson
         }
     }
     people
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::TimeBase;
+    use crate::vision::FaceSample;
+
+    /// The plan of one track of 30 frames whose box begins at `x` in a picture of 320 × 240.
+    fn plan(x: f32, disbelieved: bool) -> Plan {
+        let rect = Rect::new(x, 80.0, x + 30.0, 120.0);
+        let sample = |k| FaceSample {
+            frame: FrameIndex(k),
+            rect,
+            score: 0.5,
+            provenance: Provenance::Detected,
+            landmarks: None,
+            quality: 0.1,
+        };
+        let summary = TrackSummary {
+            track: 0,
+            first: FrameIndex(0),
+            last: FrameIndex(29),
+            first_seen: FrameIndex(0),
+            last_seen: FrameIndex(29),
+            embeddings: vec![],
+            tone: [0.5; 3],
+            max_score: 0.5,
+            mean_score: 0.5,
+            detected_count: 30,
+            confirmed: false,
+            disbelieved,
+            belief: Some(if disbelieved { -2.0 } else { 2.0 }),
+        };
+        let mut all = Collected { frames: 30, ..Collected::default() };
+        all.take(VisionEvent::Samples { track: 0, samples: (0..30).map(sample).collect() }, 10).unwrap();
+        all.take(VisionEvent::TrackEnd { track: 0, summary }, 10).unwrap();
+        let (limits, checkpoint) = (Limits::default(), Checkpoint::default());
+        let job = AnalyseJob {
+            input: Path::new("film"),
+            limits: &limits,
+            salvage: false,
+            recall: Recall::Standard,
+            models: vec![],
+            threads: 1,
+            max_tracks: 10,
+            checkpoint: &checkpoint,
+        };
+        let source = crate::plan::SourceFingerprint { bytes: 0, sha256: String::new() };
+        let time_base = TimeBase::new(1, 25).unwrap();
+        let video = VideoSummary { width: 320, height: 240, frames: 30, fps: 25.0, time_base, start: 0 };
+        all.into_plan(&job, source, video).unwrap()
+    }
+
+    #[test]
+    fn what_the_verifier_disbelieves_is_dropped_and_told_unless_the_edge_cuts_it_off() {
+        let kinds = |p: &Plan| p.findings.iter().map(|f| f.kind.clone()).collect::<Vec<_>>();
+        let dropped = plan(100.0, true);
+        assert_eq!((dropped.tracks.len(), kinds(&dropped)), (0, vec!["track.disbelieved".to_owned()]));
+        assert_eq!((dropped.findings[0].count, dropped.findings[0].frame), (30, Some(0)));
+        for kept in [plan(100.0, false), plan(-12.0, true)] {
+            assert_eq!((kept.tracks.len(), kinds(&kept)), (1, vec!["track.weak".to_owned()]));
+        }
+    }
 }

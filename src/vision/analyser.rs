@@ -87,6 +87,8 @@ impl Analyser {
             lost: (0.5 * fps).round() as u64,
             lead: (0.2 * fps).round() as u64,
             windows: recall != Recall::Draft,
+            // `max` treats everything.
+            verify: recall != Recall::Max,
         };
         Ok(Analyser {
             pool: Pool::new(workers)?,

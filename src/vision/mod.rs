@@ -50,6 +50,7 @@ mod topology;
 mod track;
 mod tracker;
 mod types;
+mod verifier;
 mod yunet;
 
 pub use analyser::{Analyser, AnalyserOptions};
@@ -67,4 +68,5 @@ pub use topology::{LEFT_EYE, LIDS, LIPS, RIGHT_EYE};
 pub use types::{
     Detection, Embedding, FaceSample, LANDMARKS, Landmarks, Provenance, Recall, TrackSummary, VisionEvent,
 };
+pub use verifier::{Verifier, VerifierModel};
 pub use yunet::YuNet;

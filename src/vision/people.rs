@@ -138,6 +138,8 @@ mod tests {
             mean_score: 0.8,
             detected_count: 10,
             confirmed: true,
+            disbelieved: false,
+            belief: None,
         }
     }
 

@@ -4,6 +4,7 @@ use super::detect::Detector;
 use super::embed::{EmbeddingModel, FaceRecogniser};
 use super::landmarks::{AttentionMesh, LandmarkModel};
 use super::rfb::Rfb;
+use super::verifier::{Verifier, VerifierModel};
 use super::yunet::YuNet;
 use crate::error::{Error, Result};
 use crate::infer::{InstalledModel, ModelSet, Role, Runtime};
@@ -21,6 +22,8 @@ pub struct Networks {
     pub landmarks: Option<Box<dyn LandmarkModel>>,
     /// Embeddings; without it nobody is recognised across tracks.
     pub embedding: Option<Box<dyn EmbeddingModel>>,
+    /// Looks again at what the detector was not sure of; only built-in detectors have one.
+    pub verifier: Option<Box<dyn VerifierModel>>,
     /// The detector misses small faces: every look is also taken closer, see [`Look::closer`](super::detect::Look::closer).
     pub closer: bool,
 }
@@ -49,6 +52,10 @@ impl Networks {
             others,
             landmarks: Some(Box::new(AttentionMesh::open(runtime, best(Role::Landmarks)?)?)),
             embedding: Some(Box::new(FaceRecogniser::open(runtime, best(Role::Embedding)?)?)),
+            verifier: match models.best(Role::Verifier).filter(|_| first.entry.built_in) {
+                Some(model) => Some(Box::new(Verifier::open(runtime, model)?)),
+                None => None,
+            },
             closer: first.entry.built_in,
         })
     }

@@ -21,6 +21,22 @@ const LEAST_DRIFT: f32 = 0.12;
 const TINY: f32 = 14.0;
 /// Score from which a detection's size is believed by itself.
 const SURE_SIZE: f32 = 0.6;
+/// The verifier is asked again after so many frames for each time that it was asked, and after so many at the latest: half a
+/// second.
+const ASKED_MORE: u64 = 2;
+const ASKED_MOST: u64 = 12;
+/// It is asked at once where the detector is surer by so much than when it was asked.
+const SURER: f32 = 0.05;
+/// Score of the detector from which no track is dropped, whatever the verifier says: a surer face has no echoes (`yunet`), and
+/// must not be left as filmed.
+const SURELY_KEPT: f32 = 0.75;
+/// What the verifier must say at least once of a track that is kept (a logit); of one that it saw fewer times than
+/// [`SEEN_OFTEN`], less will do: the most of many looks is more. Of 54 faces that the detector doubted in 29 clips, the least are
+/// 0.66 and, seen one time, −0.27, but for one of 10 pixels (−0.18); the limits lie well below: 0.3 instead of −0.3 would drop 12 more
+/// false tracks of 169. See `models/own/README.md`.
+const LEAST_BELIEF: f32 = -0.3;
+const LEAST_BELIEF_FEW: f32 = -1.0;
+const SEEN_OFTEN: u64 = 4;
 /// Share of the speed that is left after each predicted frame.
 const DAMPING: f32 = 0.85;
 
@@ -68,6 +84,9 @@ pub(super) struct Track {
     embeddings: Vec<(u64, f32, Embedding)>,
     /// Sum of the face's mean colours and their number.
     tones: ([f32; 3], f32),
+    /// What the verifier said at most, how often it was asked, when last, and of the best detection.
+    belief: Option<f32>,
+    asked: (u64, u64, f32),
 }
 
 impl Track {
@@ -91,6 +110,8 @@ impl Track {
             tried: 0,
             embeddings: Vec::new(),
             tones: ([0.0; 3], 0.0),
+            belief: None,
+            asked: (0, 0, 0.0),
             last: sight.clone(),
         };
         track.count(&sight);
@@ -243,6 +264,29 @@ impl Track {
             || (self.detected >= 10 && self.max_score >= 0.65 && self.presence > 0.95)
     }
 
+    /// Whether the verifier should look at the last sight: at once, soon again, then every so often, and whenever the detector
+    /// is surer than it was when the verifier looked. What it has once believed it is not asked again.
+    pub fn wants_verifying(&self, now: u64) -> bool {
+        let (times, last, best) = self.asked;
+        let Some(d) = self.last.detection.filter(|_| self.id.is_some() && self.last.index == now) else { return false };
+        let due = now - last >= (ASKED_MORE * times).min(ASKED_MOST);
+        let settled = self.max_score >= SURELY_KEPT || self.belief.is_some_and(|b| b >= LEAST_BELIEF);
+        !settled && (times == 0 || due || d.score >= best + SURER)
+    }
+
+    /// Keeps what the verifier said of the last sight.
+    pub fn verified(&mut self, now: u64, belief: f32) {
+        let score = self.last.detection.map_or(0.0, |d| d.score);
+        self.belief = Some(self.belief.map_or(belief, |b| b.max(belief)));
+        self.asked = (self.asked.0 + 1, now, self.asked.2.max(score));
+    }
+
+    /// Whether the verifier has looked at the track and never seen a face in it, and the detector was never sure.
+    fn is_disbelieved(&self) -> bool {
+        let least = if self.asked.0 >= SEEN_OFTEN { LEAST_BELIEF } else { LEAST_BELIEF_FEW };
+        self.max_score < SURELY_KEPT && self.belief.is_some_and(|b| b < least)
+    }
+
     fn mean_score(&self) -> f32 {
         self.score_sum / self.detected.max(1) as f32
     }
@@ -290,6 +334,8 @@ impl Track {
             mean_score: self.mean_score(),
             detected_count: self.detected,
             confirmed: self.confirmed(),
+            disbelieved: self.is_disbelieved(),
+            belief: self.belief,
         }
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub lead: u64,
     /// Whether lost faces are searched for with the detector in every frame.
     pub windows: bool,
+    /// Whether the verifier, if there is one, is asked about tracks.
+    pub verify: bool,
 }
 
 /// A frame with what the detector found.
@@ -109,6 +111,7 @@ impl Tracker {
         self.confirm(pool, &seen.frame)?;
         self.embed(pool, &seen.frame)?;
         self.publish(pool, emit)?;
+        self.verify(pool, &seen.frame)?;
         self.flush(emit)?;
         self.push_ring(&seen.frame);
         Ok(())
@@ -318,6 +321,26 @@ impl Tracker {
             if let Some(embedding) = embedding {
                 let tone = face_tone(&frame.frame, &self.live[t].last.rect);
                 self.live[t].remember(embedding, tone);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the verifier about published tracks that are not sure.
+    fn verify(&mut self, pool: &mut Pool, frame: &Arc<RawFrame>) -> Result<()> {
+        if !self.settings.verify {
+            return Ok(());
+        }
+        let now = frame.index.0;
+        let due: Vec<usize> = (0..self.live.len()).filter(|&t| self.live[t].wants_verifying(now)).collect();
+        let places: Vec<Rect<InFrame>> = due.iter().map(|&t| self.live[t].last.rect).collect();
+        let said = pool.map(&places, |networks, place| match &mut networks.verifier {
+            Some(verifier) => verifier.verify(&frame.frame, place).map(Some),
+            None => Ok(None),
+        })?;
+        for (t, belief) in due.into_iter().zip(said) {
+            if let Some(belief) = belief {
+                self.live[t].verified(now, belief);
             }
         }
         Ok(())

@@ -208,6 +208,11 @@ pub struct TrackSummary {
     pub detected_count: u32,
     /// The evidence that this is a face is strong.
     pub confirmed: bool,
+    /// The detector was never sure of this face, and the verifier never saw one: it is none.
+    pub disbelieved: bool,
+    /// What the verifier said, a logit: the most of all times that it was asked. `None` if it never was, as where the detector is a
+    /// strong one.
+    pub belief: Option<f32>,
 }
 
 impl std::fmt::Display for Recall {

@@ -10,13 +10,15 @@ import numpy as np
 from . import geometry as geo
 from . import prepare, settings, split, synth
 from . import topology as topo
-from .teachers import Mesh, MobileFaceNet, Rfb, YuNet, face_frame
+from .teachers import Mesh, MobileFaceNet, Rfb, YuNet, face_frame, session
 
 SIZES = ((12, 16), (16, 32), (32, 64), (64, 1e9))
 #: The score from which one detection starts a track in the program.
 THRESHOLD = 0.5
 #: Lowest score looked at.
 FLOOR = 0.15
+#: What the verifier must say of a track that it looks at often (`LEAST_BELIEF` of the program).
+BELIEVED = 0.3
 #: Every how many-th frame of a clip is taken.
 STRIDE = 2
 RESULTS: dict = {}
@@ -413,6 +415,26 @@ def embedding(sheets=None) -> None:
         return
 
 
+def verifier(sheets=None) -> None:
+    """Shares of faces and of what is none, on crops of the test split, that the verifier believes in as the program asks it."""
+    net, rows = session(settings.OWN / "verifier.onnx"), [r for r in prepare.load("doubts") if r[1]]
+    views = ((2.0, False), (2.0, True), (1.5, False), (2.7, False))
+
+    def logit(picture) -> float:
+        middle, unit = np.full(2, picture.shape[0] / 2), picture.shape[0] / 4.5
+        crops = [geo.warp(picture, geo.crop_map(middle, grow * unit, 0.0, 64, flip), 64, 64, cv2.BORDER_REPLICATE)
+                 for grow, flip in views]
+        tensors = [c[None, :, :, ::-1].transpose(0, 3, 1, 2).astype(np.float32) / 255 for c in crops]
+        return float(np.mean([net.run(None, {"input": np.ascontiguousarray(t)})[0] for t in tensors]))
+
+    said = np.array([logit(r[4]) for r in rows])
+    face, side = np.array([r[0] for r in rows]), np.array([r[3] for r in rows])
+    for lo, hi in ((9, 20), (20, 48), (48, 1e9), (9, 1e9)):
+        for name, kind in (("faces", face), ("others", ~face)):
+            these = said[kind & (side >= lo) & (side < hi)]
+            say("verifier", f"{name} {lo}-{hi:.0f}", crops=len(these), believed=(these >= BELIEVED).mean())
+
+
 def speed(sheets=None) -> None:
     """Milliseconds on one thread, the networks taking turns."""
     pairs = {
@@ -434,7 +456,7 @@ def speed(sheets=None) -> None:
 def main(arguments) -> None:
     """Runs the parts asked for."""
     settings.one_thread()
-    for part in arguments.only or ("detector", "landmarks", "embedding", "speed"):
+    for part in arguments.only or ("detector", "landmarks", "embedding", "verifier", "speed"):
         globals()[part](arguments.sheets)
     if arguments.json:
         arguments.json.write_text(json.dumps(RESULTS, indent=1) + "\n")

@@ -14,8 +14,8 @@ from . import evaluate, loop, prepare, settings
 from .teachers import YuNet, session
 
 OPSET = 17
-EXAMPLES = {"detector": (1, 3, 384, 640), "landmarks": (1, 192, 192, 3), "embedding": (1, 3, 112, 112)}
-INPUTS = {"detector": "input", "landmarks": "input_1", "embedding": "input0"}
+EXAMPLES = {"detector": (1, 3, 384, 640), "landmarks": (1, 192, 192, 3), "embedding": (1, 3, 112, 112), "verifier": (1, 3, 64, 64)}
+INPUTS = {"detector": "input", "landmarks": "input_1", "embedding": "input0", "verifier": "input"}
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -54,7 +54,7 @@ def export(name: str, run: str, other: str | None, *calibrated: float) -> None:
     """Writes one network, or the mean of two runs of it, and checks that it says what the trained one says."""
     module = importlib.import_module(f"networks.{name}")
     task = module.Training.__new__(module.Training)
-    net = {"detector": "Detector", "landmarks": "Landmarks", "embedding": "Embedding"}[name]
+    net = {"detector": "Detector", "landmarks": "Landmarks", "embedding": "Embedding", "verifier": "Verifier"}[name]
     task.model = getattr(module, net)
     wrapped = module.Exported(loop.averaged(task, run, other), *calibrated).eval()
     example = torch.rand(EXAMPLES[name]) * (255 if name == "detector" else 1)

