@@ -47,7 +47,7 @@ const NEAR: (f64, f64, f64) = (0.04, 0.1, 0.2);
 pub const STEADY: f64 = 0.55;
 /// … if as many follow each other; or from which one is enough, in a sound that has no more: then chance is asked once or twice.
 const IN_A_ROW: usize = 2;
-const STEADY_ALONE: f64 = 0.68;
+const STEADY_ALONE: f64 = 0.65;
 /// Frames in runs under which a single piece must be steadier, by how much for each that is missing.
 const FULL: usize = 300;
 const STEADIER: f64 = 0.001;
