@@ -97,7 +97,8 @@ pub(crate) fn push(
         let side = (0.5 + 0.5 * from_middle / BETWEEN).clamp(0.0, 1.0);
         for k in 0..3 {
             p[k] += mask[1] * (mouth[k] - p[k]);
-            p[k] += mask[2] * (sides[0][k] + side * (sides[1][k] - sides[0][k]) - p[k]);
+            // The outline beside a brow stays where it is: what moves there bends the picture around the face.
+            p[k] += mask[0] * mask[2] * (sides[0][k] + side * (sides[1][k] - sides[0][k]) - p[k]);
         }
     }
     push
