@@ -18,6 +18,8 @@ const SIDES: [usize; 3] = [640, 320, 1280];
 const LEAST: f32 = 0.5;
 /// Lowest score of a face searched where one was before.
 const LEAST_NEAR: f32 = 0.35;
+/// Looks from one closer look to the next: it costs as much as all others together.
+const CLOSER_EVERY: u64 = 3;
 /// Window around a lost face, in its own sizes.
 const WINDOW: f32 = 2.2;
 /// Pixels of that window.
@@ -248,6 +250,7 @@ impl State {
 
     fn detect(&mut self, frame: &Frame, finder: &mut Finder) -> Result<Vec<Detection>> {
         let all = self.looks.is_multiple_of(finder.scales_every.max(1));
+        let closer = finder.closer && self.looks.is_multiple_of(CLOSER_EVERY.min(finder.scales_every.max(1)));
         self.looks += 1;
         let large = frame.width.max(frame.height) > 700;
         let mut found = Vec::new();
@@ -256,7 +259,7 @@ impl State {
                 found.extend(finder.first.detect(frame, &Look::at_whole(frame, side, LEAST))?);
             }
         }
-        if finder.closer {
+        if closer {
             found.extend(finder.first.detect(frame, &Look::closer(frame, LEAST))?);
         }
         let mut found = suppress(found, 0.4);
@@ -362,10 +365,10 @@ impl State {
 
     /// Asks the second detector about young tracks that are not yet believed.
     fn confirm(&mut self, at: u64, frame: &Frame, finder: &mut Finder) -> Result<()> {
-        let Some(second) = finder.second.as_deref_mut().filter(|_| at.is_multiple_of(OPINION_EVERY)) else {
-            return Ok(());
-        };
-        for t in self.live.iter_mut().filter(|t| !t.confirmed && t.end() == at + 1 && t.second_opinions < 5) {
+        let Some(second) = finder.second.as_deref_mut() else { return Ok(()) };
+        // At once, for it may be gone again, and then every so often.
+        let due = |t: &Track| t.second_opinions == 0 || t.second_opinions < 5 && at.is_multiple_of(OPINION_EVERY);
+        for t in self.live.iter_mut().filter(|t| !t.confirmed && t.end() == at + 1 && due(t)) {
             let Some(face) = t.faces.last().copied() else { continue };
             t.second_opinions += 1;
             let Some(look) = Look::around(frame, &face.rect, 4.0, 640, CONFIRM.0) else { continue };
@@ -464,5 +467,56 @@ impl Track {
         let mut t = Track::new(first, face);
         t.faces = vec![face; n];
         t
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ColorDesc, ColorModel, PixelLayout, Samples};
+
+    /// Sees one face, with this score, in frames of these brightnesses.
+    struct Sees(Vec<u8>, f32);
+
+    impl Detector for Sees {
+        fn detect(&mut self, frame: &Frame, look: &Look) -> Result<Vec<Detection>> {
+            let there = self.0.contains(&(frame.planes[0].samples.get(0) as u8)) && self.1 >= look.threshold;
+            let face = Detection::from_box(Rect::new(20.0, 20.0, 60.0, 70.0), self.1);
+            Ok(if there { vec![face] } else { vec![] })
+        }
+    }
+
+    /// Tracks of a film of 12 grey frames, in some of which the first detector sees a face, and the second too if it `agrees`.
+    fn tracks(shown: std::ops::Range<u8>, agrees: bool) -> Vec<Track> {
+        let (mut first, mut second) = (Sees(shown.clone().collect(), 0.7), Sees(shown.collect(), 0.8));
+        second.1 = if agrees { 0.8 } else { 0.1 };
+        let mut finder = Finder {
+            first: &mut first,
+            second: Some(&mut second),
+            landmarks: None,
+            stride: 1,
+            closer: false,
+            scales_every: 5,
+        };
+        let mut state = State { live: vec![], done: vec![], ring: VecDeque::new(), thumb: None, looks: 0 };
+        let layout = PixelLayout { model: ColorModel::Gray, depth: 8, log2_chroma_w: 0, log2_chroma_h: 0 };
+        for at in 0..12u8 {
+            let mut frame = Frame::black(160, 120, layout, ColorDesc::default());
+            frame.planes[0].samples = Samples::U8(vec![at; 160 * 120]);
+            state.look(u64::from(at), &frame, &mut finder).unwrap();
+        }
+        state.done.append(&mut state.live);
+        state.done
+    }
+
+    #[test]
+    fn a_face_of_one_frame_is_found_and_confirmed_wherever_it_falls() {
+        for at in 0..12 {
+            let found = tracks(at..at + 1, true);
+            let [t] = &found[..] else { panic!("{} tracks at {at}", found.len()) };
+            assert!(t.confirmed && (t.first, t.end()) == (u64::from(at), u64::from(at) + 1), "at {at}");
+        }
+        assert!(tracks(4..6, false).iter().all(|t| !t.confirmed), "one word is not enough");
+        assert!(tracks(2..11, false).iter().all(|t| !t.confirmed), "nor a weak one for long");
     }
 }

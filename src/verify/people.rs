@@ -540,6 +540,19 @@ mod tests {
     use super::super::subjects::tests::plan as plan_of;
     use super::*;
 
+    /// What was seen of a film of ten frames with one face.
+    fn film(sight: Sight) -> Seen {
+        Seen {
+            sights: vec![sight],
+            pictures: Pictures::new(6),
+            elsewhere: vec![],
+            frames: (10, 10),
+            late: (0, None, 0.0),
+            broken: None,
+            untold: (0, None),
+        }
+    }
+
     /// One person of track 1 whose output resembles the source in every attacked frame.
     fn verdict(confirmed: bool, good: bool) -> (Vec<String>, Vec<String>) {
         let mut plan = plan_of(&[(1, 0, 10, 50.0)]);
@@ -555,17 +568,8 @@ mod tests {
         };
         let mut sight = Sight::default();
         (sight.frames, sight.samples) = (10, (0..10).map(sample).collect());
-        let seen = Seen {
-            sights: vec![sight],
-            pictures: Pictures::new(6),
-            elsewhere: vec![],
-            frames: (10, 10),
-            late: (0, None, 0.0),
-            broken: None,
-            untold: (0, None),
-        };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let out = judge(&[subject], seen, (Some(&plan), None), (None, &Ladder::STRONGEST), &[]);
+        let out = judge(&[subject], film(sight), (Some(&plan), None), (None, &Ladder::STRONGEST), &[]);
         let kinds = |all: &[Failure]| all.iter().map(|f| f.kind.clone()).collect();
         (kinds(&out.failures), kinds(&out.warnings))
     }
@@ -581,15 +585,6 @@ mod tests {
         let mut sight = Sight::default();
         (sight.frames, sight.samples) = (10, (0..10).map(|f| sample(f, stranger.clone())).collect());
         sight.witnessed = vec![(0..10).map(|f| sample(f, known(f))).collect()];
-        let seen = Seen {
-            sights: vec![sight],
-            pictures: Pictures::new(6),
-            elsewhere: vec![],
-            frames: (10, 10),
-            late: (0, None, 0.0),
-            broken: None,
-            untold: (0, None),
-        };
         struct Nobody;
         impl crate::vision::EmbeddingModel for Nobody {
             fn embed(
@@ -607,7 +602,7 @@ mod tests {
             strangers: None,
         };
         let subject = Subject { spots: vec![], counts: true, found: true, track: Some(1), width: 60.0 };
-        let mut out = judge(&[subject], seen, (Some(&plan), None), (None, &Ladder::STRONGEST), &[witness]);
+        let mut out = judge(&[subject], film(sight), (Some(&plan), None), (None, &Ladder::STRONGEST), &[witness]);
         (out.failures, out.people.remove(0))
     }
 
