@@ -224,6 +224,25 @@ fn keep_full_chroma(facts: &EncoderFacts) -> Vec<PixFmt> {
     facts.pix_fmts.iter().copied().filter(full).collect()
 }
 
+/// What x264 may use of this processor, where it must not use all of it.
+///
+/// With AVX-512 its look-ahead (`mbtree`, build 164) reads memory that it never wrote: the same pictures give other bytes
+/// from one run to the next. AVX2 is as fast here and does not.
+fn x264_processor() -> Option<String> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx2") {
+        let also = [
+            ("FMA3", std::arch::is_x86_feature_detected!("fma")),
+            ("BMI1", std::arch::is_x86_feature_detected!("bmi1")),
+            ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
+            ("LZCNT", std::arch::is_x86_feature_detected!("lzcnt")),
+        ];
+        let names = also.iter().filter(|(_, has)| *has).map(|(name, _)| format!(",{name}"));
+        return Some(format!("asm=AVX2{}", names.collect::<String>()));
+    }
+    None
+}
+
 fn video_options(
     encoder: &str,
     preset: Preset,
@@ -246,9 +265,13 @@ fn video_options(
                 o.push(("bf", "0".into()));
             }
             let c = &info.color;
+            let mut params: Vec<String> = x264_processor().into_iter().collect();
             if c.full_range == Some(false) && [c.matrix, c.primaries, c.transfer] == [2; 3] {
                 // x264 writes the limited range only beside something else; this is the least that says anything.
-                o.push(("x264-params", "videoformat=component".into()));
+                params.push("videoformat=component".into());
+            }
+            if !params.is_empty() {
+                o.push(("x264-params", params.join(":")));
             }
         }
         "libx265" => {
