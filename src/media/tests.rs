@@ -253,6 +253,48 @@ fn sound_stays_with_the_picture() {
     }
 }
 
+/// A coder of sound has a delay; Matroska would shift the pictures to make room for it.
+#[test]
+fn the_delay_of_a_sound_coder_does_not_move_the_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    for (ext, codec) in [
+        ("mkv", "aac"),
+        ("mkv", "mp2"),
+        ("mkv", "mp3"),
+        ("mkv", "ac3"),
+        ("mkv", "vorbis"),
+        ("mkv", "opus"),
+        ("mkv", "flac"),
+        ("webm", "vorbis"),
+        ("webm", "opus"),
+        ("mp4", "aac"),
+        ("mov", "aac"),
+    ] {
+        for start in [0.0, 0.005, 0.3] {
+            let path = dir.path().join(format!("{codec}-{start}.{ext}"));
+            let v = info(64, 48, YUV420);
+            let a = AudioInfo { codec: codec.into(), ..sound_info(48_000, 2, start) };
+            let mut w = Writer::create(&spec(&path, Preset::Match, v.clone(), vec![a])).unwrap();
+            for (n, block) in burst(48_000, 2.0, 0.7).chunks(1920).enumerate() {
+                w.write_video(&cleared(smooth(&v, n as u64), n as u64, n as i64 * 512)).unwrap();
+                w.write_audio(0, &ClearedAudio::for_test(vec![block.to_vec(); 2], n as u64 * 1920)).unwrap();
+            }
+            w.finish().unwrap();
+            let (p, frames) = read_all(&path);
+            for (n, f) in frames.iter().enumerate() {
+                let (at, wanted) = (p.time_base.seconds(f.pts), n as f64 * 0.04);
+                assert!((at - wanted).abs() < 0.0006, "{codec} in {ext}, {start}: picture {n} at {at}");
+            }
+            let p = probe(&path, &Limits::default()).unwrap();
+            assert_eq!(p.audio[0].codec, codec, "{ext}");
+            let (sound, back) = read_sound(&path, p.audio[0].stream_index);
+            let off = sound.start_secs + burst_at(&back[0], sound.format.rate_hz) - start - 0.7;
+            println!("{codec} in {ext}, {start}: off by {:.2} ms", off * 1000.0);
+            assert!(off.abs() <= 0.004, "{codec} in {ext}, {start}: sound is off by {off:.4} s");
+        }
+    }
+}
+
 #[test]
 fn rotation_in_the_header_is_applied() {
     let dir = tempfile::tempdir().unwrap();

@@ -114,6 +114,8 @@ struct AudioLane {
     block: usize,
     next_pts: i64,
     pts_offset: i64,
+    /// Earliest time of a packet.
+    no_less_than: Option<i64>,
     last_dts: Option<i64>,
 }
 
@@ -331,7 +333,7 @@ impl Writer {
         while lane.encoder.receive(&mut self.packet).map_err(encode_error)? == Step::Ready {
             let base = (1, lane.rate);
             let pts = self.packet.pts().unwrap_or(lane.next_pts).saturating_add(lane.pts_offset);
-            let pts = rescale(pts, base, lane.out_base);
+            let pts = rescale(pts, base, lane.out_base).max(lane.no_less_than.unwrap_or(i64::MIN));
             let (pts, dts) = rising(pts, pts, &mut lane.last_dts);
             let duration = rescale(self.packet.duration(), base, lane.out_base);
             if let Some(clean) = scrub::clean(lane.coding, self.packet.data()) {
@@ -648,13 +650,18 @@ impl AudioLane {
             block,
             next_pts: start,
             pts_offset: 0,
+            no_less_than: None,
             last_dts: None,
         };
-        if choice.encoder == "libopus" && matches!(container.muxer, "webm" | "matroska") {
-            // The container states the delay apart from the times, which must not go below zero.
+        let matroska = matches!(container.muxer, "webm" | "matroska");
+        // Times in it do not go below zero: to make room for the encoder's delay the muxer would shift all pictures.
+        lane.no_less_than = matroska.then_some(0);
+        let delay_is_told = matroska && choice.encoder == "libopus";
+        if delay_is_told {
+            // The container states the delay apart from the times.
             lane.pts_offset = padding;
         }
-        if container.from_zero {
+        if container.from_zero || (matroska && start < padding && !delay_is_told) {
             // Sound plays from the container's zero and begins with the encoder's delay: silence or a cut in front
             // puts the first sample where it belongs.
             let lead = start - padding;
