@@ -40,6 +40,9 @@ const PROFILE_SCORE: f32 = 0.8;
 const MOST_TOGETHER: u64 = 250;
 const ONE_FACE: f32 = 0.12;
 
+/// Share of a box that lies within a face's, how near to its middle in half its size, and the most of its area.
+const ON_FACE: (f32, f32, f32) = (0.85, 0.85, 0.75);
+
 /// What to analyse.
 pub struct AnalyseJob<'a> {
     /// The film.
@@ -170,6 +173,34 @@ fn look_at_all(
 }
 
 impl Collected {
+    /// Tracks that are no more than a part of a sure face: never sure themselves, and always with their middle on that face and
+    /// little beside it. Whatever they are, that face is treated where they lie.
+    fn on_faces(&self, recall: Recall) -> Result<BTreeSet<u32>> {
+        let mut all = BTreeSet::new();
+        let is_weak = |s: &&TrackSummary| !s.confirmed && s.max_score < REFUSED_SCORE && recall != Recall::Max;
+        for weak in self.summaries.iter().filter(is_weak) {
+            let Some(t) = self.tracks.get(&weak.track) else { continue };
+            let rects = t.rects(t.first, t.next)?;
+            let mut open: BTreeSet<u64> = (t.first..t.next).collect();
+            for sure in self.summaries.iter().filter(|s| s.confirmed && s.max_score >= PROFILE_SCORE) {
+                let Some(face) = self.tracks.get(&sure.track) else { continue };
+                let (from, to) = (t.first.max(face.first), t.next.min(face.next));
+                if from >= to {
+                    continue;
+                }
+                for ((at, own), face) in (from..).zip(&rects[(from - t.first) as usize..]).zip(face.rects(from, to)?) {
+                    if lies_on(own, &face) {
+                        open.remove(&at);
+                    }
+                }
+            }
+            if !rects.is_empty() && open.is_empty() {
+                all.insert(weak.track);
+            }
+        }
+        Ok(all)
+    }
+
     fn take(&mut self, event: VisionEvent, max_tracks: usize) -> Result<()> {
         match event {
             VisionEvent::Shot { range } => {
@@ -210,6 +241,7 @@ impl Collected {
         } else {
             cluster_people(&self.summaries, &self.one_place()?).into_iter().collect()
         };
+        let on_faces = self.on_faces(job.recall)?;
         let mut findings = Vec::new();
         let mut tracks = Vec::new();
         for (id, mut t) in std::mem::take(&mut self.tracks) {
@@ -242,6 +274,18 @@ impl Collected {
                     track: None,
                     count: frames,
                     note: "the built-in detector took something for a face, and a second look says that it is none: left as filmed; if it is a face, use --recall max or install a pack".into(),
+                });
+                continue;
+            }
+            if on_faces.contains(&id) {
+                findings.push(Finding {
+                    kind: "track.within".into(),
+                    frame: Some(t.first),
+                    track: None,
+                    count: frames,
+                    note:
+                        "a detector took a part of a face, or what lies on it, for another face: treated with that face"
+                            .into(),
                 });
                 continue;
             }
@@ -283,6 +327,14 @@ impl Collected {
             salvaged: job.salvage,
         })
     }
+}
+
+/// Whether a box lies on a face: its middle within the oval of the face's box, most of it within the box, and smaller.
+fn lies_on(own: &Rect<InFrame>, face: &Rect<InFrame>) -> bool {
+    let (c, f) = (own.centre(), face.centre());
+    let (x, y) = ((c.x - f.x) / face.width().max(1e-3), (c.y - f.y) / face.height().max(1e-3));
+    let within = own.intersection(face).area() >= ON_FACE.0 * own.area();
+    within && x.hypot(y) <= 0.5 * ON_FACE.1 && own.area() <= ON_FACE.2 * face.area()
 }
 
 /// Whether the picture's edge cuts a face off long enough.
@@ -416,33 +468,15 @@ mod tests {
 
     /// The plan of one track of 30 frames whose box begins at `x` in a picture of 320 × 240.
     fn plan(x: f32, disbelieved: bool) -> Plan {
-        let rect = Rect::new(x, 80.0, x + 30.0, 120.0);
-        let sample = |k| FaceSample {
-            frame: FrameIndex(k),
-            rect,
-            score: 0.5,
-            provenance: Provenance::Detected,
-            landmarks: None,
-            quality: 0.1,
-        };
-        let summary = TrackSummary {
-            track: 0,
-            first: FrameIndex(0),
-            last: FrameIndex(29),
-            first_seen: FrameIndex(0),
-            last_seen: FrameIndex(29),
-            embeddings: vec![],
-            tone: [0.5; 3],
-            max_score: 0.5,
-            mean_score: 0.5,
-            detected_count: 30,
-            confirmed: false,
-            disbelieved,
-            belief: Some(if disbelieved { -2.0 } else { 2.0 }),
-        };
+        plan_of(&[(Rect::new(x, 80.0, x + 30.0, 120.0), 0.5, disbelieved, 30)])
+    }
+
+    /// The plan of tracks from the first frame on: box, score, whether the verifier disbelieves them, frames. A score of 0.9 is sure.
+    fn plan_of(tracks: &[(Rect<InFrame>, f32, bool, u64)]) -> Plan {
         let mut all = Collected { frames: 30, ..Collected::default() };
-        all.take(VisionEvent::Samples { track: 0, samples: (0..30).map(sample).collect() }, 10).unwrap();
-        all.take(VisionEvent::TrackEnd { track: 0, summary }, 10).unwrap();
+        for (id, track) in (0..).zip(tracks) {
+            take(&mut all, id, *track);
+        }
         let (limits, checkpoint) = (Limits::default(), Checkpoint::default());
         let job = AnalyseJob {
             input: Path::new("film"),
@@ -458,6 +492,58 @@ mod tests {
         let time_base = TimeBase::new(1, 25).unwrap();
         let video = VideoSummary { width: 320, height: 240, frames: 30, fps: 25.0, time_base, start: 0 };
         all.into_plan(&job, source, video).unwrap()
+    }
+
+    fn take(all: &mut Collected, track: u32, (rect, score, disbelieved, n): (Rect<InFrame>, f32, bool, u64)) {
+        let sample = |k| FaceSample {
+            frame: FrameIndex(k),
+            rect,
+            score,
+            provenance: Provenance::Detected,
+            landmarks: None,
+            quality: 0.1,
+        };
+        let summary = TrackSummary {
+            track,
+            first: FrameIndex(0),
+            last: FrameIndex(n - 1),
+            first_seen: FrameIndex(0),
+            last_seen: FrameIndex(n - 1),
+            embeddings: vec![],
+            tone: [0.5; 3],
+            max_score: score,
+            mean_score: score,
+            detected_count: n as u32,
+            confirmed: score >= 0.9,
+            disbelieved,
+            belief: Some(if disbelieved { -2.0 } else { 2.0 }),
+        };
+        all.take(VisionEvent::Samples { track, samples: (0..n).map(sample).collect() }, 10).unwrap();
+        all.take(VisionEvent::TrackEnd { track, summary }, 10).unwrap();
+    }
+
+    #[test]
+    fn what_lies_on_a_sure_face_is_no_face_of_its_own() {
+        let face = (Rect::new(100.0, 60.0, 200.0, 180.0), 0.9, false, 20);
+        let small = |x: f32, y: f32, score, n| (Rect::new(x, y, x + 30.0, y + 36.0), score, false, n);
+        let tracks = |other| plan_of(&[face, other]).tracks.iter().map(|t| t.id).collect::<Vec<_>>();
+        assert_eq!(tracks(small(120.0, 90.0, 0.5, 20)), [0], "an eye");
+        for (other, why) in [
+            (small(90.0, 90.0, 0.5, 20), "half beside it"),
+            (small(165.0, 62.0, 0.5, 20), "in a corner of its box"),
+            (small(120.0, 90.0, 0.5, 30), "longer than the face"),
+            (small(120.0, 90.0, 0.8, 20), "a detector was sure"),
+            ((Rect::new(101.0, 61.0, 199.0, 179.0), 0.5, false, 20), "as large"),
+        ] {
+            assert_eq!(tracks(other), [0, 1], "{why}");
+        }
+        let found = plan_of(&[face, small(120.0, 90.0, 0.5, 20)]).findings;
+        assert!(found.iter().any(|f| f.kind == "track.within" && f.count == 20));
+        assert_eq!(
+            plan_of(&[(face.0, 0.5, false, 20), small(120.0, 90.0, 0.5, 20)]).tracks.len(),
+            2,
+            "on no sure face"
+        );
     }
 
     #[test]

@@ -214,12 +214,14 @@ pub fn render_and_verify(
     add_missed(&mut plan, &missed)?;
     let mut covered: BTreeSet<u32> = BTreeSet::new();
     let mut earnest: BTreeSet<u32> = BTreeSet::new();
+    let mut moments: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
     let mut best: Option<Cleared> = None;
     let mut heard = 0;
     for attempt in 1..=ATTEMPTS {
         let mut casting = Casting::resolve(&plan, job.cast, &choices, &matched)?;
         casting.protect_all_but(&known);
         covered.iter().for_each(|t| casting.cover(*t));
+        moments.iter().for_each(|(t, frames)| casting.cover_moments(*t, frames));
         let resembled = near_by_audition(&plan, &casting, &choices);
         let doubles = load_doubles(job.doubles, &mesh, &casting, (&earnest, &resembled))?;
         let tried = attempt_once(job, &plan, probe, &mesh, (&casting, &doubles), &searched, &texts, progress, cancel)?;
@@ -230,37 +232,51 @@ pub fn render_and_verify(
             }
             _ => vec![],
         };
-        let mut change = |accused: &[String], missed: &[Missed], report: &Report, step: Step| {
+        let told = told_moments(&moments);
+        let mut change = |accused: &[String], missed: &[Missed], brief: &Moments, report: &Report, step: Step| {
             let added = add_missed(&mut plan, missed)?;
             let weak = missed.iter().filter_map(|m| m.track).filter(|t| covered.insert(*t)).count() > 0;
             // A broad smile is itself a likeness.
             let named = report.people.iter().filter(|p| accused.contains(&p.alias));
             earnest.extend(named.flat_map(|p| &p.tracks));
-            let recast = recast(job.cast, &plan, report, accused, &casting, step, &mut choices, &mut covered);
-            Ok::<bool, Error>(weak | recast | added)
+            let eased = cover_moments(brief, &mut moments);
+            let who = (accused, &eased);
+            let how = (step, job.models.is_built_in(Role::Embedding));
+            let recast = recast(job.cast, &plan, report, who, &casting, how, &mut choices, &mut covered);
+            Ok::<bool, Error>(weak | recast | added | !eased.is_empty())
         };
         match tried {
             Attempt::Cleared(mut cleared) => {
                 cleared.report.findings.extend(heard_before(heard));
+                cleared.report.findings.extend(told);
                 if best.as_ref().is_none_or(|b| nearest(&cleared.report) < nearest(&b.report)) {
                     best = Some(*cleared);
                 }
                 let Some(kept) = &best else { continue };
                 // Whoever is near gets another double, never a cover: that is worse than a double that was cleared.
-                if near.is_empty() || attempt >= NEAR_ATTEMPTS || !change(&near, &[], &kept.report, Step::SameLooks)? {
+                if near.is_empty()
+                    || attempt >= NEAR_ATTEMPTS
+                    || !change(&near, &[], &Moments::new(), &kept.report, Step::SameLooks)?
+                {
                     break;
                 }
                 progress
                     .note(&format!("{} is still somewhat like the original: trying another double", near.join(", ")));
             }
             Attempt::Refused(worse) if best.is_some() => {
-                if attempt >= NEAR_ATTEMPTS || !change(&worse.accused, &[], &worse.report, Step::SameLooks)? {
+                if attempt >= NEAR_ATTEMPTS
+                    || !change(&worse.accused, &[], &worse.moments, &worse.report, Step::SameLooks)?
+                {
                     break;
                 }
             }
             Attempt::Refused(refused) => {
+                for f in &refused.report.failures {
+                    let at = f.first_frame.map_or_else(String::new, |n| format!(", first at frame {n}"));
+                    tracing::info!("render {attempt} was refused: {} ({} times{at}): {}", f.kind, f.count, f.detail);
+                }
                 let step = if attempt >= RECASTS { Step::Cover } else { Step::AnyLooks };
-                let changed = change(&refused.accused, &refused.missed, &refused.report, step)?;
+                let changed = change(&refused.accused, &refused.missed, &refused.moments, &refused.report, step)?;
                 // Two voices may share a few pulses by chance; with other noise and timing they do not again.
                 let sound = |kind: &str| ["sound.raw", "sound.mixed", "sound.shifted"].contains(&kind);
                 let chance = attempt < SOUND_ATTEMPTS && refused.report.failures.iter().all(|f| sound(&f.kind));
@@ -280,6 +296,20 @@ pub fn render_and_verify(
     let published = best.ok_or(Error::Cancelled)?.publish(job)?;
     job.checkpoint.end();
     Ok(published)
+}
+
+/// Where a double gave way to a cover because an earlier render showed too much there.
+fn told_moments(moments: &BTreeMap<u32, BTreeSet<u64>>) -> Vec<Finding> {
+    let one = |(track, frames): (&u32, &BTreeSet<u64>)| {
+        Finding {
+        kind: "swap.covered.moment".into(),
+        frame: frames.first().copied(),
+        track: Some(*track),
+        count: frames.len() as u64,
+        note: "the attack found the original's face in an earlier render here, for a moment: covered there instead of swapped".into(),
+    }
+    };
+    moments.iter().map(one).collect()
 }
 
 /// What the reader of a report must know of renders that were refused for raw voice alone.
@@ -306,6 +336,25 @@ fn add_missed(plan: &mut Plan, missed: &[Missed]) -> Result<bool> {
         any |= !plan.add_places(m.person, &m.places)?.is_empty();
     }
     Ok(any)
+}
+
+/// Adds what the attack found to the moments that are covered; of whom something was new there.
+fn cover_moments(found: &Moments, moments: &mut BTreeMap<u32, BTreeSet<u64>>) -> BTreeSet<String> {
+    let mut eased = BTreeSet::new();
+    for (alias, places) in found {
+        for (track, frame) in places {
+            let frames = moments.entry(*track).or_default();
+            // Covered there already, and found all the same: that is no moment.
+            if !frames.contains(frame) {
+                eased.insert(alias.clone());
+            }
+        }
+        for (track, frame) in places.iter().filter(|_| eased.contains(alias)) {
+            let around = frame.saturating_sub(MOMENT)..=frame.saturating_add(MOMENT);
+            moments.entry(*track).or_default().extend(around);
+        }
+    }
+    eased
 }
 
 /// Most renders of one film before it is given up.
@@ -349,7 +398,14 @@ struct Refused {
     report: Report,
     missed: Vec<Missed>,
     accused: Vec<String>,
+    moments: Moments,
 }
+
+/// Tracks and frames by alias, where the attack found the original's face for moments only.
+type Moments = BTreeMap<String, Vec<(u32, u64)>>;
+
+/// Frames before and after such a moment that are covered with it.
+const MOMENT: u64 = 6;
 
 /// Renders and attacks once; publishes if cleared.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
@@ -403,10 +459,10 @@ fn attempt_once(
     .map_err(|e| if part.is_there() { e } else { part.gone() })?;
     progress.end();
     cancel.check()?;
-    let verify::Verified { report, pictures, missed, accused } = verified;
+    let verify::Verified { report, pictures, missed, accused, moments } = verified;
     if !report.cleared {
         crate::report::write(&job.report, &report, &pictures, job.redacted)?;
-        return Ok(Attempt::Refused(Box::new(Refused { report, missed, accused })));
+        return Ok(Attempt::Refused(Box::new(Refused { report, missed, accused, moments })));
     }
     Ok(Attempt::Cleared(Box::new(Cleared { part, matte: matte_part, summary, report, pictures })))
 }
@@ -421,4 +477,24 @@ pub fn residual(report: &Report, page: &Path) -> Error {
         page.display()
     );
     Error::Breach { what: verify::breach(report).unwrap_or(Breach::Several), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_found_twice_is_no_moment() {
+        let mut covered = BTreeMap::new();
+        let found = |frames: &[u64]| Moments::from([("P".to_owned(), frames.iter().map(|f| (3, *f)).collect())]);
+        assert!(!cover_moments(&found(&[2, 100]), &mut covered).is_empty());
+        let frames: Vec<u64> = covered[&3].iter().copied().collect();
+        assert_eq!(frames, (0..=2 + MOMENT).chain(100 - MOMENT..=100 + MOMENT).collect::<Vec<_>>());
+        assert!(!cover_moments(&found(&[200]), &mut covered).is_empty(), "another moment");
+        assert!(
+            cover_moments(&found(&[101]), &mut covered).is_empty(),
+            "covered there already, and found all the same"
+        );
+        assert!(cover_moments(&Moments::new(), &mut covered).is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! Who gets another double, or a cover, after an attack.
 
 use crate::plan::{Cast, Casting, DoubleChoice, FaceChoice, FaceTreatment, Plan, PlanTrack};
-use crate::report::{IdentityReport, Report};
+use crate::report::{IdentityReport, PersonReport, Report};
 use crate::verify;
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 const OWN_FACE: f32 = 0.5;
 /// … unless the double alone was nearly as like them when it was tried: on heads leant to the side all faces are somewhat alike.
 const OWN_MARGIN: f32 = 0.25;
+/// The same by the built-in recogniser alone: different people filmed alike reach 0.73 by it, their own faces 0.83 and more.
+const OWN_FACE_BUILT_IN: f32 = 0.76;
 
 /// Cosine of a person's mean output face with the original from which another double is tried, though the film would be
 /// cleared: among a thousand strangers, some are nearer to the person than 0.22, few are nearer than 0.3.
@@ -51,16 +53,28 @@ fn swapped(report: &Report) -> impl Iterator<Item = (&str, &IdentityReport)> {
     known.map(|(p, identity)| (p.alias.as_str(), identity))
 }
 
+/// Whether a person was recognised, besides whatever else the attack found of them.
+fn is_recognised(person: &PersonReport) -> bool {
+    let found = |i: &IdentityReport| {
+        i.cosine_track >= i.threshold_track
+            || i.over_threshold > 0
+            || i.taken_back
+            || i.witnesses.iter().any(|w| w.recognised)
+    };
+    person.identity.as_ref().is_some_and(found)
+}
+
 /// Changes the cast of those whom the attack found, as far as the cast file leaves the choice open: another double
-/// first, then a cover. `false` if nothing could be changed.
+/// first, then a cover. Whoever is `eased` is covered in the moments in which the original's face was found; no more is
+/// done for them, unless they were recognised too. `built_in`: no other recogniser has looked. `false` if nothing could be changed.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]
 pub(super) fn recast(
     cast: &Cast,
     plan: &Plan,
     report: &Report,
-    accused: &[String],
+    (accused, eased): (&[String], &BTreeSet<String>),
     casting: &Casting,
-    step: Step,
+    (step, built_in): (Step, bool),
     choices: &mut [DoubleChoice],
     covered: &mut BTreeSet<u32>,
 ) -> bool {
@@ -75,6 +89,10 @@ pub(super) fn recast(
         if !accused.contains(&person.alias) || fixed.contains(person.alias.as_str()) {
             continue;
         }
+        let eased = eased.contains(&person.alias);
+        if eased && !is_recognised(person) {
+            continue;
+        }
         let worst = person.identity.as_ref().map_or(0.0, |i| i.cosine_max);
         for track in &person.tracks {
             let Some(FaceTreatment::Swap { double, .. }) = casting.treatment_ref(*track).map(|t| &t.face) else {
@@ -86,8 +104,11 @@ pub(super) fn recast(
             let owner = plan.track(*track).map(|t| t.person);
             let tried =
                 owner.and_then(|o| choices.iter().find(|c| c.name == *double)?.likeness.get(&o).map(|l| l.cosine));
-            let shows_through = worst >= OWN_FACE && tried.is_none_or(|t| worst > t + OWN_MARGIN);
-            if weak || step == Step::Cover || shows_through || person.untouched > 0 {
+            let shows_through = match built_in {
+                true => worst >= OWN_FACE_BUILT_IN,
+                false => worst >= OWN_FACE && tried.is_none_or(|t| worst > t + OWN_MARGIN),
+            };
+            if weak || step == Step::Cover || shows_through || person.untouched > 0 && !eased {
                 covered.insert(*track);
             } else if let Some(owner) = owner {
                 for c in choices.iter_mut() {
@@ -218,7 +239,8 @@ mod tests {
             let accused = ["P".to_owned()];
             let found = report(0.3, 0.52, 1);
             let cast = Cast::default();
-            assert!(recast(&cast, &plan(), &found, &accused, &casting, step, &mut choices, &mut covered));
+            let who = (&accused[..], &BTreeSet::new());
+            assert!(recast(&cast, &plan(), &found, who, &casting, (step, false), &mut choices, &mut covered));
             (covered.contains(&3), choices[0].refused_for == [0], choices[2].any_looks_for == [0])
         };
         assert_eq!(
@@ -229,5 +251,29 @@ mod tests {
         assert_eq!(after(0.3, Step::AnyLooks), (false, true, true));
         assert_eq!(after(0.3, Step::SameLooks), (false, true, false));
         assert_eq!(after(0.3, Step::Cover), (true, false, false));
+    }
+
+    #[test]
+    fn whoever_was_bare_for_moments_keeps_the_double_unless_recognised() {
+        let after = |cosine: f32, eased: bool, built_in: bool| {
+            let mut found = report(cosine, cosine, 1);
+            found.people[0].untouched = 2;
+            let (mut choices, mut covered) = (choices([0.3, 0.9, 0.9]), BTreeSet::new());
+            let casting = Casting::resolve(&plan(), &Cast::default(), &choices, &[]).unwrap();
+            if let Some(i) = &mut found.people[0].identity {
+                (i.threshold_track, i.over_threshold, i.taken_back) = (if built_in { 0.55 } else { 0.36 }, 0, false);
+                i.witnesses.clear();
+            }
+            let accused = ["P".to_owned()];
+            let eased = if eased { BTreeSet::from(["P".to_owned()]) } else { BTreeSet::new() };
+            let (who, how) = ((&accused[..], &eased), (Step::AnyLooks, built_in));
+            recast(&Cast::default(), &plan(), &found, who, &casting, how, &mut choices, &mut covered);
+            (covered.contains(&3), choices[0].refused_for == [0])
+        };
+        assert_eq!(after(0.1, true, false), (false, false));
+        assert_eq!(after(0.4, true, false), (false, true), "recognised too");
+        assert_eq!(after(0.1, false, false), (true, false), "more than moments");
+        assert_eq!(after(0.6, true, true), (false, true), "no face of their own by a weak recogniser");
+        assert_eq!(after(0.8, true, true), (true, false));
     }
 }

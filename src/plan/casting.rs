@@ -54,6 +54,7 @@ pub const DEFAULT_HALO: f32 = 0.25;
 #[derive(Debug, Clone)]
 pub struct Casting {
     by_track: BTreeMap<u32, TrackTreatment>,
+    moments: BTreeMap<u32, BTreeSet<u64>>,
 }
 
 /// A double that can be chosen automatically.
@@ -172,7 +173,7 @@ impl Casting {
         for track in &plan.tracks {
             by_track.insert(track.id, chooser.treatment(track, claimed.get(&track.id).copied())?);
         }
-        Ok(Casting { by_track })
+        Ok(Casting { by_track, moments: BTreeMap::new() })
     }
 
     /// The treatment of a track. A number that is not in the plan is covered.
@@ -198,6 +199,23 @@ impl Casting {
         {
             t.face = FaceTreatment::Redact(RedactStyle::Solid);
         }
+    }
+
+    /// Covers a track in these frames instead of swapping it there; for moments in which the attack found the original's face behind
+    /// its double.
+    pub fn cover_moments(&mut self, track: u32, frames: &BTreeSet<u64>) {
+        self.moments.entry(track).or_default().extend(frames);
+    }
+
+    /// The treatment of a track in one frame, as [`Casting::treatment`].
+    #[must_use]
+    pub fn treatment_at(&self, track: u32, frame: u64) -> TrackTreatment {
+        let mut t = self.treatment(track);
+        let covered = self.moments.get(&track).is_some_and(|m| m.contains(&frame));
+        if covered && matches!(t.face, FaceTreatment::Swap { .. }) {
+            t.face = FaceTreatment::Redact(RedactStyle::Solid);
+        }
+        t
     }
 
     /// Takes away whatever would leave any track but those `known` as filmed: the attacker alone found it, and a cast
@@ -560,5 +578,20 @@ mod tests {
         assert_ne!(casting.treatment(2).face, FaceTreatment::Keep);
         assert_ne!(casting.treatment(3).face, FaceTreatment::Keep);
         assert_eq!(casting.treatment(77).face, FaceTreatment::Redact(RedactStyle::Solid));
+    }
+
+    #[test]
+    fn a_double_is_covered_in_moments_and_nothing_else_is_changed() {
+        let cast = Cast::parse("[[person]]\nalias = \"A\"\ntracks = [2]\nface = \"keep\"\n", "c").unwrap();
+        let mut casting = Casting::resolve(&plan(&[&[1], &[2]]), &cast, &doubles(2), &[]).unwrap();
+        for track in [1, 2] {
+            casting.cover_moments(track, &(5..=7).collect());
+        }
+        for frame in [4, 8] {
+            assert_eq!(casting.treatment_at(1, frame), casting.treatment(1));
+        }
+        assert_eq!(casting.treatment_at(1, 6).face, FaceTreatment::Redact(RedactStyle::Solid));
+        assert_eq!(casting.treatment_at(2, 6).face, FaceTreatment::Keep, "who is kept is kept");
+        assert_eq!(casting.treatment_at(77, 6).face, FaceTreatment::Redact(RedactStyle::Solid));
     }
 }

@@ -85,7 +85,7 @@ impl Treater<'_> {
         let plans: Vec<(TrackTreatment, bool)> = work
             .iter()
             .map(|w| {
-                let t = self.casting.treatment(w.track);
+                let t = self.casting.treatment_at(w.track, index.0);
                 let over = t.reveal.is_some_and(|(at, over)| seconds >= at + over);
                 (t, over)
             })

@@ -82,6 +82,8 @@ pub(crate) struct Sight {
     pub altered: (u64, Option<u64>),
     /// Frames whose detail is the original's, and the first.
     pub untouched: (u64, Option<u64>),
+    /// The first [`MOST_BARE`] of them.
+    pub bare: Vec<u64>,
     /// Frames of which a part is the original's, and the first.
     pub partly: (u64, Option<u64>),
     /// Those of them where it is another part than the mouth.
@@ -127,6 +129,20 @@ pub(crate) struct Seen {
     /// Frames that should show the disclaimer and do not, and the first.
     pub untold: (u64, Option<u64>),
 }
+
+/// Most frames remembered in which the original's face was found.
+const MOST_BARE: usize = 64;
+
+impl Sight {
+    /// Whether the original's face was found, but in so few frames that these can be treated by themselves.
+    pub fn is_bare_for_moments(&self) -> bool {
+        let n = self.untouched.0;
+        n > 0 && n == self.bare.len() as u64 && n as f64 <= (BRIEF * self.frames as f64).max(3.0)
+    }
+}
+
+/// Share of a face's frames that are moments.
+const BRIEF: f64 = 0.02;
 
 fn count(c: &mut (u64, Option<u64>), frame: u64) {
     c.0 += 1;
@@ -349,8 +365,14 @@ fn note(
     }
     sight.frames += 1;
     let (untouched, partly) = (likeness.is_untouched(), likeness.is_partly_untouched());
+    if untouched || partly {
+        tracing::debug!("frame {}, track {:?}, found: {}: {likeness:?}", at.frame, subject.track, subject.found);
+    }
     if untouched {
         count(&mut sight.untouched, at.frame);
+        if sight.bare.len() < MOST_BARE {
+            sight.bare.push(at.frame);
+        }
     }
     if partly {
         count(&mut sight.partly, at.frame);
@@ -516,4 +538,23 @@ fn look_elsewhere(
         seen.elsewhere.push(Elsewhere { frame, width: d.rect.width(), face });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_few() {
+        let sight = |frames: u64, bare: u64, kept: u64| Sight {
+            frames,
+            untouched: (bare, Some(0)),
+            bare: (0..kept).collect(),
+            ..Sight::default()
+        };
+        assert!(sight(75, 3, 3).is_bare_for_moments() && sight(1000, 20, 20).is_bare_for_moments());
+        assert!(!sight(75, 4, 4).is_bare_for_moments() && !sight(1000, 21, 21).is_bare_for_moments());
+        assert!(!sight(75, 0, 0).is_bare_for_moments(), "nothing was found");
+        assert!(!sight(1_000_000, 65, 64).is_bare_for_moments(), "not all are known");
+    }
 }

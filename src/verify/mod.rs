@@ -59,6 +59,7 @@ use crate::report::{AttackerModel, Failure, Pictures, REPORT_VERSION, RegionRepo
 use crate::vision::{FaceRecogniser, Networks, Recall};
 use crate::{Error, Result};
 use kinds::{Kind, failure};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How hard to attack.
@@ -138,6 +139,8 @@ pub struct Verified {
     pub missed: Vec<Missed>,
     /// Aliases of the people on whom an attack succeeded.
     pub accused: Vec<String>,
+    /// Where the original's face was found for moments only: tracks of the plan and frames, by alias.
+    pub moments: BTreeMap<String, Vec<(u32, u64)>>,
 }
 
 /// Places of a face that the plan does not treat.
@@ -275,9 +278,9 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     warn_of_gaps(input, &mut warnings);
     let seconds = streams.source.duration_secs.unwrap_or(f64::INFINITY);
     warnings.extend(heard.lines(seconds).into_iter().map(|l| failure(Kind::SoundKept, 1, None, l)));
-    let (mut pictures, mut missed, mut accused) = (Pictures::default(), vec![], vec![]);
+    let (mut pictures, mut missed, mut accused, mut moments) = (Pictures::default(), vec![], vec![], BTreeMap::new());
     if let Some(f) = faces {
-        (missed, accused) = (f.missed, f.people.accused);
+        (missed, accused, moments) = (f.missed, f.people.accused, f.people.moments);
         report.people = f.people.people;
         report.kept = f.people.kept;
         report.regions = f.regions;
@@ -296,7 +299,7 @@ pub fn verify(input: &VerifyInput, options: &VerifyOptions, progress: &Told) -> 
     report.streams = streams.rows;
     report.texts_searched = streams.texts;
     report.sound = sound.reports;
-    Ok(Verified { report, pictures, missed, accused })
+    Ok(Verified { report, pictures, missed, accused, moments })
 }
 
 fn row(what: &str, source: impl ToString, output: impl ToString, ok: bool) -> crate::report::Compared {
