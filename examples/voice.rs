@@ -1,8 +1,10 @@
 //! Bench of the voice stage for `scripts/voice`: reads lines from standard input, sound as raw little-endian `f32`.
 //!
 //! `voice disguise [--style pseudo|whisper] [--secret HEX]`: lines `IN OUT RATE CHANNELS`, interleaved samples; each line
-//! gets its own secret unless one is given. `voice attack`: lines `ORIGINAL OUTPUT RATE`, mono; a JSON object per line.
+//! gets its own secret unless one is given; `--noise HEX` makes renders repeatable, for tables. `voice attack`: lines `ORIGINAL OUTPUT RATE`, mono; a JSON object per line.
 //! `voice shifted [--pieces]`: the same lines; is the output only shifted? A JSON object per line, or per 6 s as if they were all.
+//! `voice speaker [--secs S]`: lines `SOUND RATE`, mono; the averages that describe the speaker, of the whole or of each S seconds.
+//! `voice recognise [--secs S]`: lines `ORIGINAL OUTPUT RATE`, mono; is the speaker the same? Of the first S seconds of both, if S is given.
 //! `voice features`: 16 kHz mono samples; per 5 ms frame the pitch in Hz (0 = unvoiced) and 28 mel cepstral coefficients.
 
 use std::error::Error;
@@ -10,7 +12,9 @@ use std::fs;
 use std::io::{BufRead, Read, Write};
 use std::time::Instant;
 use understudy::audio::{AudioFormat, RawAudio};
-use understudy::voice::attack::{InverseSearch, envelope_match, leaked_windows, speaker_features};
+use understudy::voice::attack::{
+    InverseSearch, SpeakerSearch, envelope_match, leaked_windows, speaker_averages, speaker_features,
+};
 use understudy::voice::features::{Feature, FeatureStream};
 use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceStage, VoiceStyle};
 use zeroize::Zeroizing;
@@ -21,11 +25,13 @@ fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let option = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
     match args.first().map(String::as_str) {
-        Some("disguise") => disguise(option("--style").map(String::as_str), option("--secret")),
+        Some("disguise") => disguise(option("--style").map(String::as_str), option("--secret"), option("--noise")),
         Some("attack") => attack(),
         Some("shifted") => shifted(args.iter().any(|a| a == "--pieces")),
+        Some("speaker") => speaker(option("--secs").map(|s| s.parse()).transpose()?),
+        Some("recognise") => recognise(option("--secs").map(|s| s.parse()).transpose()?),
         Some("features") => features(),
-        _ => Err("say `disguise`, `attack`, `shifted` or `features`".into()),
+        _ => Err("say `disguise`, `attack`, `shifted`, `speaker`, `recognise` or `features`".into()),
     }
 }
 
@@ -38,7 +44,7 @@ fn lines() -> impl Iterator<Item = Outcome<Vec<String>>> {
     std::io::stdin().lock().lines().map(|l| Ok(l?.split_whitespace().map(str::to_owned).collect()))
 }
 
-fn disguise(style: Option<&str>, secret: Option<&String>) -> Outcome<()> {
+fn disguise(style: Option<&str>, secret: Option<&String>, noise: Option<&String>) -> Outcome<()> {
     let default = if style == Some("whisper") { VoiceStyle::Whisper } else { VoiceStyle::Pseudo };
     let policy = StreamPolicy { default, ..StreamPolicy::default() };
     let (mut sounded, start) = (0.0, Instant::now());
@@ -49,6 +55,10 @@ fn disguise(style: Option<&str>, secret: Option<&String>) -> Outcome<()> {
         let secret = match secret {
             Some(hex) => Secret::from_bytes(Zeroizing::new(bytes_from_hex(hex)?)),
             None => Secret::from_os()?,
+        };
+        let secret = match noise {
+            Some(hex) => secret.with_noise(Zeroizing::new(bytes_from_hex(hex)?)),
+            None => secret,
         };
         let all = samples(&fs::read(input)?);
         sounded += (all.len() / channels) as f64 / f64::from(rate_hz);
@@ -123,6 +133,43 @@ fn shifted(pieces: bool) -> Outcome<()> {
             });
             println!("{report}");
         }
+    }
+    Ok(())
+}
+
+fn speaker(secs: Option<f64>) -> Outcome<()> {
+    for line in lines() {
+        let [sound, rate] = &line?[..] else { return Err("give SOUND RATE".into()) };
+        let (x, rate): (_, u32) = (samples(&fs::read(sound)?), rate.parse()?);
+        let length = secs.map_or(x.len(), |s| (s * f64::from(rate)) as usize).max(1);
+        let pieces: Result<Vec<_>, _> = x.chunks(length).map(|piece| speaker_averages(piece, rate)).collect();
+        let piece = |a: understudy::voice::attack::Averages| serde_json::json!({ "numbers": a.numbers, "speech_secs": a.speech_secs, "voiced_secs": a.voiced_secs });
+        let pieces: Vec<_> = pieces?.into_iter().map(|a| a.map(piece)).collect();
+        println!("{}", serde_json::json!({ "sound": sound, "pieces": pieces }));
+    }
+    Ok(())
+}
+
+fn recognise(secs: Option<f64>) -> Outcome<()> {
+    for line in lines() {
+        let [original, output, rate] = &line?[..] else { return Err("give ORIGINAL OUTPUT RATE".into()) };
+        let (mut a, mut b, rate): (_, _, u32) =
+            (samples(&fs::read(original)?), samples(&fs::read(output)?), rate.parse()?);
+        let most = secs.map_or(usize::MAX, |s| (s * f64::from(rate)) as usize);
+        a.truncate(most);
+        b.truncate(most);
+        let mut search = SpeakerSearch::new(rate, 1, 1)?;
+        let second =
+            |x: &'_ [f32], k: usize| x.iter().skip(k * rate as usize).take(rate as usize).copied().collect::<Vec<_>>();
+        for k in 0..a.len().max(b.len()).div_ceil(rate as usize) {
+            search.push(&[second(&a, k)], &[second(&b, k)])?;
+        }
+        let r = search.finish()?.remove(0);
+        let report = serde_json::json!({
+            "original": original, "output": output, "pieces": r.pieces, "near": r.near, "found": r.found, "whole": r.whole,
+            "nearest": r.nearest.map(|n| n.0),
+        });
+        println!("{report}");
     }
     Ok(())
 }

@@ -239,7 +239,8 @@ fn a_voice_that_is_only_shifted() {
         std::fs::write(&raw, bytes).unwrap();
         let film = format!("{name}.mkv");
         lab.make(&[&["-i", "out.mkv"][..], &RAW, &["-i", &raw]].concat(), &SOUND, &film);
-        let json = lab.stopped("in.mkv", &film, &PLAN, &["sound.shifted"], &["sound.raw", "sound.mixed"]);
+        let json =
+            lab.stopped("in.mkv", &film, &PLAN, &["sound.shifted"], &["sound.raw", "sound.mixed", "sound.speaker"]);
         let found = json["sound"].as_array().unwrap().iter().find(|s| s["shifted"].as_u64() > Some(0)).unwrap();
         let by = found["semitones"].as_f64().unwrap();
         assert!((by.abs() - 4.0).abs() < 0.3 && (by > 0.0) == (name == "higher"), "{found}");
@@ -247,6 +248,39 @@ fn a_voice_that_is_only_shifted() {
     // The disguise of the film is no shift.
     let (_, _, json) = lab.attack("in.mkv", "out.mkv", &PLAN);
     assert!(json["sound"].as_array().unwrap().iter().all(|s| s["shifted"] == 0), "{}", json["sound"]);
+}
+
+#[test]
+fn the_same_speaker_at_another_time_backwards_or_coloured() {
+    let Some(lab) = lab("the_same_speaker_at_another_time_backwards_or_coloured") else { return };
+    let (code, _, json) = lab.attack("in.mkv", "out.mkv", &PLAN);
+    let speaker = json["sound"][0]["speaker"].as_f64();
+    assert!(code == 0 && speaker.is_some_and(|c| c < 0.7), "{} {}", json["failures"], json["sound"]);
+
+    let sound = lab.sound("in.mkv");
+    let bytes = |s: &[i16]| s.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let late: Vec<i16> = std::iter::repeat_n(0, RATE).chain(sound.iter().copied()).take(sound.len()).collect();
+    let backwards: Vec<i16> = sound.chunks(RATE / 2).flat_map(|c| c.iter().rev().copied()).collect();
+    let raw = lab.fresh("late");
+    std::fs::write(&raw, bytes(&late)).unwrap();
+    // Coded, with other treble and bass, and late: by another tool, from end to end.
+    let (coded, coloured) = (lab.at("coded.mp4"), lab.fresh("coloured"));
+    let filter = "treble=g=6:f=3000,bass=g=-6:f=200";
+    ffmpeg([&RAW[..], &["-i", &raw, "-af", filter, "-c:a", "aac", "-b:a", "96k", &coded]].concat());
+    ffmpeg(["-i", &coded, "-ar", "48000", "-ac", "1", "-f", "s16le", &coloured]);
+    let mut coded = std::fs::read(&coloured).unwrap();
+    coded.resize(2 * sound.len(), 0);
+    for (name, raw) in [("late", bytes(&late)), ("backwards", bytes(&backwards)), ("coloured", coded)] {
+        let file = lab.fresh(name);
+        std::fs::write(&file, raw).unwrap();
+        let film = format!("{name}.mkv");
+        lab.make(&[&["-i", "out.mkv"][..], &RAW, &["-i", &file]].concat(), &SOUND, &film);
+        let also = ["sound.raw", "sound.mixed", "sound.shifted"];
+        let json = lab.stopped("in.mkv", &film, &PLAN, &["sound.speaker"], &also);
+        let found = &json["sound"][0];
+        println!("{name}: {found}");
+        assert!(found["speaker"].as_f64() > Some(0.9) && found["speaker_same"] == true, "{name}: {found}");
+    }
 }
 
 #[test]

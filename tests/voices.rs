@@ -7,7 +7,7 @@ use std::process::Command;
 use understudy::audio::{AudioFormat, RawAudio};
 use understudy::media::{self, AudioReader, Limits};
 use understudy::voice::activity::{Activity, Ranges};
-use understudy::voice::attack::{InverseReport, InverseSearch};
+use understudy::voice::attack::{InverseReport, InverseSearch, SAME_SPEAKER, SpeakerReport, SpeakerSearch};
 use understudy::voice::{ClearedAudio, Secret, SpeechAnalyser, StreamPolicy, VoiceStage, VoiceStyle};
 
 fn shared() -> Option<PathBuf> {
@@ -119,6 +119,51 @@ fn active(sound: &[f32]) -> Vec<bool> {
     activity.push(sound, &mut |h| out.push(h.active));
     activity.finish(&mut |h| out.push(h.active));
     out
+}
+
+fn recognised(original: &[f32], output: &[f32]) -> SpeakerReport {
+    let mut search = SpeakerSearch::new(16_000, 1, 1).unwrap();
+    search.push(&[original], &[output]).unwrap();
+    search.finish().unwrap().remove(0)
+}
+
+#[test]
+fn the_recorded_speaker_is_known_at_any_time_and_an_invented_or_another_one_is_not() {
+    let Some(files) = recordings() else { return };
+    let sounds: Vec<Vec<f32>> = files.iter().step_by(16).map(|f| read(f)).collect();
+    let (mut most, mut least, mut copies, mut unjudged) = (-1.0_f64, 1.0_f64, 0, 0);
+    for (k, sound) in sounds.iter().enumerate() {
+        let once = rendered(sound, VoiceStyle::Pseudo);
+        let twice = rendered(&once, VoiceStyle::Pseudo);
+        let actor = &sounds[(k + 1) % sounds.len()];
+        for (name, a, b) in [("once", sound, &once), ("twice", &once, &twice), ("actor", sound, actor)] {
+            let r = recognised(a, b);
+            assert!(!r.found, "{name} {}: {r:?}", files[16 * k].display());
+            most = most.max(r.whole.unwrap_or(-1.0));
+        }
+        // Without a pitch there is too little to judge.
+        assert!(!recognised(sound, &rendered(sound, VoiceStyle::Whisper)).found);
+        let late: Vec<f32> = vec![0.0; 16_000].into_iter().chain(sound.iter().copied()).take(sound.len()).collect();
+        let backwards: Vec<f32> = sound.chunks(8_000).flat_map(|c| c.iter().rev().copied()).collect();
+        // Treble and bass by a first difference: about 6 dB per octave.
+        let bright: Vec<f32> = late.windows(2).map(|w| w[1] - 0.6 * w[0]).collect();
+        for (name, copy) in [("late", late), ("backwards", backwards), ("bright and late", bright)] {
+            let r = recognised(sound, &copy);
+            copies += 1;
+            // Less a second, the shortest recording (3.6 s) has too little voice.
+            let Some(cosine) = r.whole else {
+                unjudged += 1;
+                continue;
+            };
+            assert!(r.found, "{name} {}: {r:?}", files[16 * k].display());
+            least = least.min(cosine);
+        }
+    }
+    println!(
+        "{} speakers: invented and others at most {most:.2}, copies at least {least:.2}, limit {SAME_SPEAKER}",
+        sounds.len()
+    );
+    assert!(copies > 0 && 8 * unjudged <= copies, "{unjudged} of {copies} not judged");
 }
 
 #[test]

@@ -230,9 +230,9 @@ impl Page {
         if sound.is_empty() {
             return;
         }
-        self.add("<h2>Sound</h2><div class=\"wide\"><table><tr><th>Output channel</th><th>Against original</th><th>Windows searched</th><th>Raw voice found</th><th>Greatest coherence</th><th>Only shifted</th></tr>");
+        self.add("<h2>Sound</h2><div class=\"wide\"><table><tr><th>Output channel</th><th>Against original</th><th>Windows searched</th><th>Raw voice found</th><th>Greatest coherence</th><th>Only shifted</th><th>Same speaker (cosine)</th></tr>");
         for s in sound {
-            let class = if s.leaked_secs > 0.0 { " class=\"bad\"" } else { "" };
+            let class = if s.leaked_secs > 0.0 || s.speaker_same { " class=\"bad\"" } else { "" };
             let bound = match s.leaked_secs > 0.0 {
                 true => String::new(),
                 false => format!(" ({} of the windows)", bound_text(&Bound::of(0, s.windows))),
@@ -246,8 +246,21 @@ impl Page {
                 }
                 _ => "not looked for".into(),
             };
+            let speaker = match (s.speaker, s.speaker_piece) {
+                (None, None) => "not judged: too little voice".into(),
+                (whole, piece) => {
+                    let told = |c: Option<f32>| c.map_or("not judged".into(), |c| format!("{c:.2}"));
+                    format!(
+                        "{}; in 12 s at most {}; {} of {} pieces too near",
+                        told(whole),
+                        told(piece),
+                        s.speaker_near,
+                        s.speaker_pieces
+                    )
+                }
+            };
             self.add(&format!(
-                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s{bound}</td><td>{:.2}</td><td>{shifted}</td></tr>",
+                "<tr{class}><td>{}.{}</td><td>{}.{}</td><td>{}</td><td>{:.3} s{bound}</td><td>{:.2}</td><td>{shifted}</td><td>{speaker}</td></tr>",
                 s.output_stream + 1,
                 s.output_channel + 1,
                 s.source_stream + 1,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of `report.json`.
-pub const REPORT_VERSION: u16 = 4;
+pub const REPORT_VERSION: u16 = 5;
 
 /// Something that must not be in the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +228,25 @@ pub struct SoundReport {
     /// Factor of the resonances there.
     #[serde(default)]
     pub resonances: Option<f32>,
+    /// How near the speaker of the whole channel is to the recorded one: cosine of averages, from −1 to 1; none if there was too little
+    /// voice to judge.
+    #[serde(default)]
+    pub speaker: Option<f32>,
+    /// Greatest such cosine of a piece of 12 s.
+    #[serde(default)]
+    pub speaker_piece: Option<f32>,
+    /// Where that piece begins, in seconds.
+    #[serde(default)]
+    pub speaker_at: Option<f64>,
+    /// Pieces that could be judged.
+    #[serde(default)]
+    pub speaker_pieces: u64,
+    /// Of these, pieces in which the speaker is the recorded one.
+    #[serde(default)]
+    pub speaker_near: u64,
+    /// The film is refused for it.
+    #[serde(default)]
+    pub speaker_same: bool,
 }
 
 /// One property of original and output, side by side.

@@ -47,6 +47,7 @@ kinds! {
         SoundRaw = "sound.raw",
         SoundMixed = "sound.mixed",
         SoundShifted = "sound.shifted",
+        SoundSpeaker = "sound.speaker",
         SoundUnchecked = "sound.unchecked",
     }
     File {

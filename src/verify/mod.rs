@@ -5,7 +5,7 @@
 //! plan ─► its boxes ──────────────┼─► every face-frame: is the original's detail still there?
 //! output ─► decoded again ────────┘   sampled: is the person recognised? elsewhere? as somebody else? once a blur is undone?
 //! regions of the cast ───────────────► is what they hide still there?
-//! sound of both ────────────────────► every channel in every channel: is the recorded voice still there?
+//! sound of both ────────────────────► every channel in every channel: is the recorded voice still there? the same speaker?
 //! text streams of the output ───────► is one there that was not ordered, or a word that must not be said?
 //! bytes and streams of the output ──► is anything in the file that is not on the allow-list?
 //! ```
@@ -514,6 +514,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             format!("Regions of the cast, every frame: what the effect had to remove, correlated with the output; {}.", regions::limits_text()),
             format!("Sound: every window of 20 ms of every channel of the original, searched in every channel of the output (correlation over 0.9 in three neighbours, either polarity); coherence of any second over {}.", sound::MOST_MIXED),
             format!("Inverter of voices, pieces of 6 s of every channel: the pitch that was recorded, at one distance in {} of the voiced frames (two pieces in a row, or one if there are no more than two); resonances on a grid.", crate::voice::attack::STEADY),
+            format!("Speakers, every channel against every channel, as wholes and in pieces of 12 s with at least {} s of voice in both (and 15 %), whatever its time and order: cosine of averages (spectrum, pitch, rhythm) as seen from strangers, natural and disguised; fails from {} as a whole, in two pieces in a row, or in one if there are no more than two.", crate::voice::attack::LEAST_VOICED_SECS, crate::voice::attack::SAME_SPEAKER),
             "Text streams: none but those that the cast orders; every packet read again, nothing but plain text and no listed word in it, nor anything like one.".into(),
             "File: streams, tags, chapters, side data, boxes and elements against an allow-list; every tag of the original, its name and place, and the names of this machine searched in all bytes, in UTF-8 and UTF-16.".into(),
         ],
@@ -533,7 +534,7 @@ fn empty_report(input: &VerifyInput, options: &VerifyOptions) -> Result<Report> 
             "People whose face no detector finds: from behind, beyond profile, or under 14 pixels.",
             "Clothes, tattoos, hands, gait, place, and what is said.",
             "Recognisers stronger than the one named above, people who know the person, and attackers who train on disguised footage.",
-            "Recognition of a voice by its manner of speaking; only the recorded sound itself and a mere shift of it are searched.",
+            "Recognition of a voice by its manner of speaking, or by a stronger recogniser than averages; the recorded sound itself, a mere shift of it and a speaker who is nearly unchanged are found. A voice that was moved in time and shifted by two semitones or more is not.",
             "Text in the picture, and anything outside this one file.",
         ]
         .map(String::from)

@@ -4,7 +4,9 @@ use super::heard::Heard;
 use super::kinds::{Kind, failure};
 use crate::media::{AudioReader, Limits, Probe};
 use crate::report::{Failure, SoundReport};
-use crate::voice::attack::{InverseReport, InverseSearch, LeakReport, LeakSearch};
+use crate::voice::attack::{
+    InverseReport, InverseSearch, LeakReport, LeakSearch, SAME_SPEAKER, SpeakerReport, SpeakerSearch,
+};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -101,8 +103,8 @@ pub(crate) fn attack(
                     if i == j {
                         out.lengths.push(lengths);
                     }
-                    for (ca, cb, r, inverse) in reports {
-                        out.judge(name, (ca, cb), &r, inverse.as_ref());
+                    for (ca, cb, r, inverse, speaker) in reports {
+                        out.judge(name, (ca, cb), &r, inverse.as_ref(), &speaker);
                     }
                 }
                 Err(e @ (Error::Interrupted | Error::Cancelled)) => return Err(e),
@@ -138,7 +140,7 @@ struct Times<'h> {
     same: bool,
 }
 
-type PairReports = (Vec<(usize, usize, LeakReport, Option<InverseReport>)>, (f64, f64));
+type PairReports = (Vec<(usize, usize, LeakReport, Option<InverseReport>, SpeakerReport)>, (f64, f64));
 
 /// All channels of one stream in all channels of another. `lead`: by how many seconds the original's first sample
 /// sounds later than the output's. `times`: what is not searched.
@@ -159,6 +161,7 @@ fn pair(
         let own = times.same && (k / nb == k % nb || na == 1 || nb == 1);
         searches.push((LeakSearch::new(rate)?, own.then(|| InverseSearch::new(rate)).transpose()?));
     }
+    let mut speakers = SpeakerSearch::new(rate, na, nb)?;
     let mut stretch = (Stretch::new(ra, rate), Stretch::new(rb, rate));
     let shift = (lead.abs().min(3600.0) * f64::from(rate)).round() as usize;
     let mut quiet = if lead > 0.0 { (shift, 0) } else { (0, shift) };
@@ -183,6 +186,10 @@ fn pair(
         let pad = |samples: &mut Vec<f32>, n: usize| drop(samples.splice(0..0, std::iter::repeat_n(0.0, n)));
         x.iter_mut().for_each(|c| pad(c, pads.0));
         y.iter_mut().chain(others.iter_mut().flatten()).for_each(|c| pad(c, pads.1));
+        // Who speaks is asked only where nothing may be heard: a kept voice is no disguise of anybody.
+        let closed: Vec<&[f32]> = others.iter().zip(&y).map(|(o, y)| o.as_deref().unwrap_or(y)).collect();
+        let open: Vec<&[f32]> = x.iter().map(Vec::as_slice).collect();
+        speakers.push(&open, &closed)?;
         let same = times.same;
         let against = |k: usize| {
             let (ca, cb) = (k / nb, k % nb);
@@ -199,8 +206,8 @@ fn pair(
         }
     }
     let mut reports = Vec::new();
-    for (k, (leak, inverse)) in searches.into_iter().enumerate() {
-        reports.push((k / nb, k % nb, leak.finish()?, inverse.map(InverseSearch::finish).transpose()?));
+    for (k, ((leak, inverse), speaker)) in searches.into_iter().zip(speakers.finish()?).enumerate() {
+        reports.push((k / nb, k % nb, leak.finish()?, inverse.map(InverseSearch::finish).transpose()?, speaker));
     }
     Ok((reports, (a.total as f64 / f64::from(ra), b.total as f64 / f64::from(rb))))
 }
@@ -264,6 +271,7 @@ impl Outcome {
         (ca, cb): (usize, usize),
         r: &LeakReport,
         inverse: Option<&InverseReport>,
+        speaker: &SpeakerReport,
     ) {
         // An empty sum is −0.
         let leaked = r.leaked_secs() + 0.0;
@@ -283,6 +291,13 @@ impl Outcome {
             );
             self.failures.push(failure(Kind::SoundShifted, v.shifted as u64, None, text));
         }
+        if speaker.found {
+            let near = speaker.whole.into_iter().chain(speaker.nearest.map(|n| n.0)).fold(-1.0, f64::max);
+            let text = format!(
+                "the speaker in {place} is the recorded one: cosine {near:.2}, and the same person has {SAME_SPEAKER} and more"
+            );
+            self.failures.push(failure(Kind::SoundSpeaker, speaker.near.max(1) as u64, None, text));
+        }
         let heard = inverse.filter(|v| v.pieces > 0);
         self.reports.push(SoundReport {
             output_stream: j,
@@ -299,6 +314,12 @@ impl Outcome {
             steady: heard.map(|v| v.steady as f32),
             semitones: heard.map(|v| v.semitones as f32),
             resonances: heard.map(|v| v.resonances as f32),
+            speaker: speaker.whole.map(|c| c as f32),
+            speaker_piece: speaker.nearest.map(|n| n.0 as f32),
+            speaker_at: speaker.nearest.map(|n| n.1),
+            speaker_pieces: speaker.pieces as u64,
+            speaker_near: speaker.near as u64,
+            speaker_same: speaker.found,
         });
     }
 }
