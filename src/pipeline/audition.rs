@@ -164,7 +164,9 @@ impl Jury {
     pub fn open(models: &ModelSet, runtime: &Runtime) -> Result<Self> {
         let mut seats = Vec::new();
         for (i, network) in models.all().iter().filter(|m| m.entry.role == Role::Embedding).enumerate() {
-            let strangers = Strangers::of(network);
+            // By the built-in one alone the first place is the rule, whatever the double: it would outweigh looks.
+            let alone = i == 0 && network.entry.built_in;
+            let strangers = if alone { None } else { Strangers::of(network) };
             let known = |s: &Strangers| seats.iter().any(|t: &Seat| t.strangers.as_ref().is_some_and(|t| t.are(s)));
             if i == 0 || strangers.as_ref().is_some_and(|s| !known(s)) {
                 let opened = FaceRecogniser::open(runtime, network)?;

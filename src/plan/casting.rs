@@ -2,6 +2,7 @@
 
 use super::looks::womanly;
 use super::{Cast, Extent, FaceChoice, Plan, parse_timecode};
+use crate::infer::BUILT_IN_EMBEDDING;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -348,8 +349,10 @@ impl<'a> Chooser<'a> {
             (Some(w), Some("woman")) => (-w).max(0.0) * OTHER_SEX,
             _ => 0.0,
         };
+        let least = if self.plan.models.iter().any(|m| m.name == BUILT_IN_EMBEDDING) { 0.0 } else { -1.0 };
         let beard = match self.womanly(person) {
-            Some(w) if double.bearded => ((w + 0.5) * BEARD).clamp(0.0, BEARD),
+            // By the built-in recogniser nobody is surely a man.
+            Some(w) if double.bearded => ((w.max(least) + 0.5) * BEARD).clamp(0.0, BEARD),
             _ => 0.0,
         };
         let looks = (sex + beard) * if double.any_looks_for.contains(&person.id) { ANY_LOOKS } else { 1.0 };
