@@ -18,7 +18,7 @@ use crate::plan::{Cast, Casting, Finding, ModelUsed, Plan, fingerprint};
 use crate::report::{Pictures, Report};
 use crate::swap::{Double, DoubleLibrary, Mesh};
 use crate::treat::Faults;
-use crate::verify::{self, Missed, Search, VerifyInput, VerifyOptions};
+use crate::verify::{self, MOMENT, Missed, Search, VerifyInput, VerifyOptions};
 use crate::vision::{AnalyserOptions, Recall};
 use crate::{Breach, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -409,9 +409,6 @@ struct Refused {
 
 /// Tracks and frames by alias, where the attack found the original's face for moments only.
 type Moments = BTreeMap<String, Vec<(u32, u64)>>;
-
-/// Frames before and after such a moment that are covered with it.
-const MOMENT: u64 = 6;
 
 /// Renders and attacks once; publishes if cleared.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat these names")]

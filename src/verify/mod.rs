@@ -143,6 +143,9 @@ pub struct Verified {
     pub moments: BTreeMap<String, Vec<(u32, u64)>>,
 }
 
+/// Frames before and after one in which the original's face was found that are treated with it.
+pub const MOMENT: u64 = 6;
+
 /// Places of a face that the plan does not treat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Missed {
@@ -364,9 +367,15 @@ fn check_faces(input: &VerifyInput, options: &VerifyOptions, salvage: bool, step
             (strangers.as_ref(), &ladder(input.models)),
             &witnesses,
         );
-        let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a.untouched)));
+        let accused = people.missed.iter().filter_map(|a| Some((subjects.get(a.subject)?, a)));
+        let missing = |(s, a): (&subjects::Subject, &people::Accused), plan| {
+            let mut missed = subjects::missing(s, plan, a.untouched)?;
+            let near = |frame: u64| a.only.iter().any(|f| f.abs_diff(frame) <= MOMENT);
+            missed.places.retain(|(frame, _)| a.only.is_empty() || near(*frame));
+            Ok(missed)
+        };
         let missed = match input.plan {
-            Some(plan) => accused.map(|(s, all)| subjects::missing(s, plan, all)).collect::<Result<Vec<Missed>>>()?,
+            Some(plan) => accused.map(|a| missing(a, plan)).collect::<Result<Vec<Missed>>>()?,
             None => vec![],
         };
         Ok(Faces { people, missed, regions, failures, warnings, frames, late })

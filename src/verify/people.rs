@@ -49,6 +49,8 @@ pub(crate) struct Accused {
     pub subject: usize,
     /// The original's detail stands there: the plan's boxes may lie beside the face.
     pub untouched: bool,
+    /// The frames in which it does, if that is for moments only.
+    pub only: Vec<u64>,
 }
 
 /// One person while the verdict is made.
@@ -109,8 +111,12 @@ pub(crate) fn judge(
         out.identity_failures(p, &people, others[k], ladder);
         if out.failures.len() > before {
             let moments = p.moments(subjects, &sights);
-            let untouched = |k: usize| moments.is_empty() && sights[k].untouched.0 > 0;
-            out.missed.extend(p.subjects.iter().map(|k| Accused { subject: *k, untouched: untouched(*k) }));
+            let accused = |k: &usize| Accused {
+                subject: *k,
+                untouched: sights[*k].untouched.0 > 0,
+                only: if moments.is_empty() { vec![] } else { sights[*k].bare.clone() },
+            };
+            out.missed.extend(p.subjects.iter().map(accused));
             if !moments.is_empty() {
                 out.moments.insert(p.alias.clone(), moments);
             }
@@ -518,7 +524,7 @@ impl Outcome {
                 if let Some((_, p)) = hit {
                     let text = format!("{} is recognised where only a weak detection was", p.alias);
                     self.fail(Kind::FaceRecognised, 1, Some(s.frame), text);
-                    self.missed.push(Accused { subject: k, untouched: sight.untouched.0 > 0 });
+                    self.missed.push(Accused { subject: k, untouched: sight.untouched.0 > 0, only: vec![] });
                     break;
                 }
             }
